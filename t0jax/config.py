@@ -1,0 +1,233 @@
+"""Every knob, as frozen, keyword-only, self-checking dataclasses. Gin binds exactly these; standard library only."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from t0jax.errors import InputError
+
+
+def _matches(value: Any, kind: Any) -> bool:
+    """Whether `value` has the annotated type `kind`; an int is a float, True is not an int."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return True
+    if origin is Literal:
+        return value in arguments
+    if origin in (typing.Union, types.UnionType):
+        return any(_matches(value, part) for part in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_matches(item, arguments[0]) for item in value)
+    if origin is not None and issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(
+            _matches(k, arguments[0]) and _matches(v, arguments[1]) for k, v in value.items()
+        )
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+class Checked:
+    """Holds every field of a dataclass to its annotation: gin checks no types."""
+
+    def __post_init__(self) -> None:
+        for name, kind in typing.get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, list):  # gin writes sequences either way
+                value = tuple(value)
+                object.__setattr__(self, name, value)
+            if not _matches(value, kind):
+                wanted = getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else str(kind)
+                raise InputError(f"{type(self).__name__}.{name} is {value!r}, which is not of type {wanted}.")
+
+    def _require(self, is_good: bool, name: str, limit: str) -> None:
+        if not is_good:
+            raise InputError(f"{type(self).__name__}.{name} is {getattr(self, name)!r}; it must be {limit}.")
+
+    def _require_positive(self, *names: str) -> None:
+        for name in names:
+            self._require(getattr(self, name) > 0, name, "above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Checked):
+    """The shape of a T5 and how it is computed. Defaults are T5 1.1 small, under t5x's names."""
+
+    vocab_size: int = 32_128
+    emb_dim: int = 512
+    num_heads: int = 6
+    head_dim: int = 64
+    mlp_dim: int = 1024
+    num_encoder_layers: int = 8
+    num_decoder_layers: int = 8
+    mlp_activations: tuple[str, ...] = ("gelu", "linear")
+    """Gated when there are two: T5 1.1 has ('gelu', 'linear'), T5 1.0 has ('relu',)."""
+    logits_via_embedding: bool = False
+    """Tie the logits to the embedding, scaled by 1/sqrt(emb_dim), as T5 1.0 does."""
+    relpos_buckets: int = 32
+    relpos_max_distance: int = 128
+    dropout_rate: float = 0.1
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of activations. Parameters are float32 always."""
+    scan_layers: bool = True
+    remat: Literal["none", "minimal", "full"] = "none"
+    """What the backward pass recomputes: nothing, all but the matmuls, or the whole layer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_positive(
+            "vocab_size", "emb_dim", "num_heads", "head_dim", "mlp_dim", "num_encoder_layers", "num_decoder_layers"
+        )
+        self._require(0.0 <= self.dropout_rate < 1.0, "dropout_rate", "at least 0 and below 1")
+        self._require(self.relpos_buckets % 4 == 0, "relpos_buckets", "a multiple of 4")
+        known = all(name in ("gelu", "relu", "linear") for name in self.mlp_activations)
+        self._require(known and bool(self.mlp_activations), "mlp_activations", "of 'gelu', 'relu' and 'linear'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(Checked):
+    """T5's Adafactor and its learning rate. Defaults are T0's: constant 1e-3, no warm-up, no momentum, no decay."""
+
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "rsqrt", "linear"] = "constant"
+    """After the warm-up: constant; learning_rate * sqrt(warmup_steps / step); or straight to 0 at decay_steps."""
+    warmup_steps: int = 0
+    decay_steps: int | None = None
+    decay_exponent: float = 0.8
+    step_offset: int = 0
+    epsilon_gradient: float = 1e-30
+    epsilon_parameter: float = 1e-3
+    clipping_threshold: float = 1.0
+    min_dim_to_factor: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_positive("learning_rate", "decay_exponent", "clipping_threshold", "min_dim_to_factor")
+        self._require(self.warmup_steps >= 0, "warmup_steps", "at least 0")
+        needs = self.schedule != "linear" or (self.decay_steps or 0) > self.warmup_steps
+        self._require(needs, "decay_steps", "above warmup_steps for the schedule 'linear'")
+        self._require(self.schedule != "rsqrt" or self.warmup_steps > 0, "warmup_steps", "above 0 for the schedule 'rsqrt'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshConfig(Checked):
+    """How many devices lie along each axis of the mesh; one axis may be -1, which takes the devices that are left."""
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("data", "fsdp", "tensor"):
+            self._require(getattr(self, name) == -1 or getattr(self, name) > 0, name, "above 0, or -1")
+        self._require((self.data, self.fsdp, self.tensor).count(-1) <= 1, "data", "the only axis that is -1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Checked):
+    """Which tasks, from which rows, in batches of which shape."""
+
+    mixture_or_task_name: str
+    mixture_or_task_module: str | None = None
+    """A Python module to import first, which registers tasks of one's own."""
+    vocabulary: str | None = None
+    """Path of a SentencePiece model."""
+    data_dir: str | None = None
+    """Rows: `<dataset>/<subset or default>/<split>.jsonl`."""
+    cache_dir: str | None = None
+    """SeqIO's cache of rendered and tokenized tasks: `<task>/<split>.tfrecord-...`."""
+    use_cached_tasks: bool = True
+    """False renders every task again from data_dir, whatever cache_dir holds."""
+    split: str = "train"
+    task_feature_lengths: Mapping[str, int] = field(default_factory=lambda: {"inputs": 1024, "targets": 256})
+    batch_size: int = 128
+    pack: bool = True
+    packing_bins: int = 32
+    """Rows that are open at once while packing, in each stream."""
+    num_streams: int = 1
+    """Independent streams that make up a global batch: a multiple of the hosts, a divisor of batch_size. The data does not
+    depend on the number of hosts, only on this."""
+    shuffle_seed: int = 0
+    num_examples: int | None = None
+    """Cache and read at most this many rows of each task and split."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_positive("batch_size", "packing_bins", "num_streams")
+        self._require(self.batch_size % self.num_streams == 0, "num_streams", f"a divisor of batch_size {self.batch_size}")
+        lengths = self.task_feature_lengths
+        is_good = set(lengths) == {"inputs", "targets"} and all(n > 0 for n in lengths.values())
+        self._require(is_good, "task_feature_lengths", "{'inputs': n, 'targets': m}, both above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Checked):
+    """One training run: where it lies, how long it is, what is saved and said."""
+
+    model_dir: str | None = None
+    train_steps: int = 12_200
+    """The step at which training ends, counted as the checkpoint counts (t5x: T0 ends at 1,112,200)."""
+    initial_checkpoint_path: str | None = None
+    random_seed: int = 0
+    microbatches: int = 1
+    """Each batch is computed in this many parts whose gradients are summed in float32."""
+    z_loss: float = 1e-4
+    label_smoothing: float = 0.0
+    loss_normalizing_factor: float | None = None
+    """None: the loss is the sum over target tokens, as in t5x; else that sum divided by this number."""
+    checkpoint_period: int = 1000
+    checkpoints_to_keep: int | None = None
+    stats_period: int = 100
+    """Steps between lines in the log."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_positive("train_steps", "microbatches", "checkpoint_period", "stats_period")
+        self._require(self.z_loss >= 0, "z_loss", "at least 0")
+        self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
+        factor = self.loss_normalizing_factor
+        self._require(factor is None or factor > 0, "loss_normalizing_factor", "None or above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig(Checked):
+    """Rank classification of every wording of a mixture's `_score_eval` tasks."""
+
+    mixture_or_task_name: str
+    checkpoint_path: str | None = None
+    """`MODEL_DIR/checkpoint_N`, or MODEL_DIR for its newest; None scores the untrained model."""
+    eval_output_dir: str | None = None
+    split: str = "validation"
+    batch_size: int = 32
+    """Rows of packed inputs in one call."""
+    task_feature_lengths: Mapping[str, int] = field(default_factory=lambda: {"inputs": 1024, "targets": 256})
+    num_examples: int | None = None
+    """Score at most this many examples of each task, the first ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_positive("batch_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Checked):
+    """Everything that a command needs, after gin has been read."""
+
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    mesh: MeshConfig
+    data: DataConfig
+    train: TrainConfig
+    evaluate: EvalConfig
+
+
+SECTIONS: Mapping[str, type[Checked]] = {
+    name: kind for name, kind in typing.get_type_hints(Run).items() if dataclasses.is_dataclass(kind)
+}
+"""The parts of a Run by field name: `model` is a ModelConfig, and so on."""

@@ -1,0 +1,31 @@
+"""Eight simulated devices, strict promotion, and where the real rows lie."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+
+import pytest
+
+SHARED = pathlib.Path(os.environ.get("T0JAX_SHARED", pathlib.Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """Real rows of T0's datasets, which are not part of the repository."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no real rows at {SHARED / 'data'}: set T0JAX_SHARED to a folder with data/ and models/")
+    return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def t5_vocabulary() -> pathlib.Path:
+    """T5's SentencePiece model of 32,000 pieces, which is not part of the repository."""
+    path = SHARED / "models/t5_vocab/spiece.model"
+    if not path.is_file():
+        pytest.skip(f"no T5 vocabulary at {path}: set T0JAX_SHARED to a folder with data/ and models/")
+    return path

@@ -1,0 +1,24 @@
+"""Where the recipes and the tables lie: at the root of a checkout, or under `t0jax/street/` in an installed wheel."""
+
+from pathlib import Path
+
+from t0jax.errors import InputError
+
+
+def gin_folder() -> Path:
+    """The folder of `models/`, `runs/` and `eval/` recipes; InputError when the installation lacks it."""
+    return _folder("gin")
+
+
+def mixtures_folder() -> Path:
+    """The folder of the tables that say what T0 decided; InputError when the installation lacks it."""
+    return _folder("mixtures")
+
+
+def _folder(name: str) -> Path:
+    package = Path(__file__).resolve().parent
+    places = (package.parent / name, package / "street" / name)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise InputError(f"The folder {name}/ is neither at {places[0]} nor at {places[1]}: install t0jax again.")

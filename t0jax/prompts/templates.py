@@ -1,0 +1,79 @@
+"""promptsource's template files, read as data: none of its code runs."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from t0jax.errors import InputError, did_you_mean
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Template:
+    """One wording of a dataset: a Jinja text `input ||| target` and what is known about it."""
+
+    name: str
+    jinja: str
+    answer_choices: str | None
+    """Jinja for the choices, joined by `|||`; None when the answer is open-ended."""
+    original_task: bool
+    """Whether it asks for the task that the dataset was made for."""
+    metrics: tuple[str, ...]
+    choices_in_prompt: bool | None
+    id: str
+
+
+class _TemplateLoader(_Loader):
+    """Safe YAML plus promptsource's two tags, both read as plain mappings."""
+
+
+def _mapping(loader: Any, node: Any) -> dict[str, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+for _tag in ("!Template", "!TemplateMetadata"):
+    _TemplateLoader.add_constructor(_tag, _mapping)
+
+
+def templates_folder() -> Path:
+    """Where promptsource's `<dataset>/[<subset>/]templates.yaml` lie; InputError when it is not installed."""
+    spec = importlib.util.find_spec("promptsource")
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError("The template files of promptsource are not installed: run `make setup`.")
+    return Path(spec.submodule_search_locations[0]) / "templates"
+
+
+def load_templates(dataset: str, subset: str | None = None, folder: Path | None = None) -> dict[str, Template]:
+    """The templates of a dataset by name, sorted; InputError when there is no template file for it."""
+    folder = folder or templates_folder()
+    path = folder / dataset / (subset or "") / "templates.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        known = [str(file.parent.relative_to(folder)) for file in folder.glob("**/templates.yaml")]
+        wanted = f"{dataset}/{subset}" if subset else dataset
+        raise InputError(f"There are no templates for {wanted} at {path}.{did_you_mean(wanted, known)}") from error
+    try:
+        entries = yaml.load(text, Loader=_TemplateLoader)["templates"].values()
+        templates = [_template(entry) for entry in entries]
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a promptsource template file ({reason}): repair or reinstall it.") from error
+    return {template.name: template for template in sorted(templates, key=lambda template: template.name)}
+
+
+def _template(entry: dict[str, Any]) -> Template:
+    metadata = entry.get("metadata") or {}
+    return Template(
+        name=entry["name"],
+        jinja=entry["jinja"],
+        answer_choices=entry["answer_choices"],
+        original_task=bool(metadata.get("original_task")),
+        metrics=tuple(metadata.get("metrics") or ()),
+        choices_in_prompt=metadata.get("choices_in_prompt"),
+        id=entry["id"],
+    )

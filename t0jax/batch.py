@@ -10,8 +10,8 @@ PAD_ID = 0
 EOS_ID = 1
 
 Batch = Mapping[str, np.ndarray]
-"""int32 arrays under t5x's feature names: `encoder_*` are (B, S), `decoder_*` are (B, T). Segment ids count from 1; 0 is padding.
-`decoder_loss_weights` is 1 where a target token counts, else 0."""
+"""int32 arrays under t5x's feature names: `encoder_*` are (B, S), `decoder_*` are (B, T). Segment ids count from 1; 0 is
+padding. `decoder_loss_weights` is 1 where a target token counts, else 0."""
 
 ENCODER_FEATURES = ("encoder_input_tokens", "encoder_segment_ids", "encoder_positions")
 DECODER_FEATURES = (

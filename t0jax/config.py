@@ -1,6 +1,5 @@
 """Every knob, as frozen, keyword-only, self-checking dataclasses. Gin binds exactly these; standard library only."""
 
-import dataclasses
 import types
 import typing
 from collections.abc import Mapping
@@ -197,22 +196,11 @@ class TrainConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig(Checked):
-    """Rank classification of every wording of a mixture's `_score_eval` tasks."""
+    """One evaluation: which weights, and where the scores go. What is scored, and in which shapes, the DataConfig says."""
 
-    mixture_or_task_name: str
     checkpoint_path: str | None = None
     """`MODEL_DIR/checkpoint_N`, or MODEL_DIR for its newest; None scores the untrained model."""
     eval_output_dir: str | None = None
-    split: str = "validation"
-    batch_size: int = 32
-    """Rows of packed inputs in one call."""
-    task_feature_lengths: Mapping[str, int] = field(default_factory=lambda: {"inputs": 1024, "targets": 256})
-    num_examples: int | None = None
-    """Score at most this many examples of each task, the first ones."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require_positive("batch_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +215,5 @@ class Run(Checked):
     evaluate: EvalConfig
 
 
-SECTIONS: Mapping[str, type[Checked]] = {
-    name: kind for name, kind in typing.get_type_hints(Run).items() if dataclasses.is_dataclass(kind)
-}
+SECTIONS: Mapping[str, type[Checked]] = typing.get_type_hints(Run)
 """The parts of a Run by field name: `model` is a ModelConfig, and so on."""

@@ -1,6 +1,71 @@
-"""The command line: parse, open, call. Importing it loads neither JAX nor TensorFlow."""
+"""The command line: parse, open, call. Importing it loads neither JAX nor TensorFlow nor gin."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from t0jax import __version__
+from t0jax.errors import InputError, did_you_mean
+
+COMMANDS = {
+    "demo": "see T0's idea work on this machine: generate, train, score unseen tasks, report",
+    "tasks": "list prompted tasks and mixtures, or render one task on rows",
+    "cache": "render and tokenize tasks into SeqIO's cache",
+    "train": "train a T5 on a mixture",
+    "eval": "score every wording by rank classification",
+    "report": "accuracy per wording, median and spread per dataset",
+    "infer": "answer prompts: rank choices or generate",
+}
+GIN_PREFIX = "--gin."
 
 
-def main() -> int:
-    """Run one command; the exit status."""
-    return 0
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in COMMANDS.items())
+    return f"""usage: t0jax COMMAND [--help] ...
+
+Multitask prompted training of T5: from a prompt to a number.
+
+{commands}
+
+t0jax COMMAND --help says what a command takes. t0jax --version says which version this is."""
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name == "--version":
+        print(f"t0jax {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise InputError(f"There is no command {name!r}.{did_you_mean(name, COMMANDS)} 't0jax --help' lists them all.")
+    command = importlib.import_module(f"t0jax.cli.{name}")
+    parser = argparse.ArgumentParser(prog=f"t0jax {name}", description=COMMANDS[name], allow_abbrev=False)
+    command.add_arguments(parser)
+    bindings = [item.removeprefix(GIN_PREFIX) for item in rest if item.startswith(GIN_PREFIX)]
+    parsed = parser.parse_args([item for item in rest if not item.startswith(GIN_PREFIX)])
+    if bindings and not hasattr(parsed, "gin_file"):
+        raise InputError(f"'t0jax {name}' takes no gin bindings, but got {GIN_PREFIX}{bindings[0]}.")
+    parsed.gin_bindings = bindings
+    return command.run(parsed)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted; others as the command documents."""
+    try:
+        status = _dispatch(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return status
+    except InputError as error:
+        print(f"t0jax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("t0jax: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,82 @@
+"""An evaluation on disk, read back: `results.json` says what was scored, `scores.jsonl` how it came out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from t0jax import rank
+from t0jax.errors import InputError
+from t0jax.report.comparison import Comparisons, marks_of
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcomes under one EVAL_OUTPUT_DIR, and what `results.json` says of the run."""
+
+    label: str
+    outcomes: tuple[rank.DatasetOutcome, ...]
+    results: Mapping[str, Any]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a reader has to know of the run, as text."""
+        about = {
+            "Mixture": self.results.get("mixture"),
+            "Split": self.results.get("split"),
+            "Checkpoint": self.results.get("checkpoint") or "none (random initialisation)",
+            "Step": self.results.get("step"),
+            "Scored": self.results.get("created"),
+            "Recipe": self.results.get("config_sha256", "")[:12],
+        }
+        return {name: str(value) for name, value in about.items() if value not in (None, "")}
+
+
+def read_evaluation(where: str) -> Evaluation:
+    """Read `[LABEL=]EVAL_OUTPUT_DIR`; an InputError when it is missing, not finished, or a mix of two evaluations."""
+    label, _, folder = where.rpartition("=")
+    path = Path(folder)
+    if not path.is_dir():
+        raise InputError(f"There is no evaluation at {path}: give the EVAL_OUTPUT_DIR of a finished `t0jax eval`.")
+    results = _read_results(path)
+    scores = rank.read_scores(path / "scores.jsonl")
+    tasks = results["tasks"]
+    for name in sorted(set(tasks) ^ set(scores)):
+        raise InputError(f"The task {name} is in only one of scores.jsonl and results.json of {path}: run `t0jax eval` again.")
+    for name, task in scores.items():
+        if int(task.choices.sum()) != tasks[name]["choices"]:
+            raise InputError(
+                f"{path}/scores.jsonl holds {task.choices.sum()} choices of {name} where results.json counts "
+                f"{tasks[name]['choices']}: run `t0jax eval` again."
+            )
+    origins = {name: rank.Origin(task["dataset"], task["family"], task["wording"]) for name, task in tasks.items()}
+    default = path.name if results.get("checkpoint") else "untrained"
+    return Evaluation(label or default, rank.outcomes(scores, origins), results)
+
+
+def compare(evaluations: Sequence[Evaluation]) -> Comparisons:
+    """All but the first evaluation as comparisons of the first, which must share datasets with each of them."""
+    first, *others = evaluations
+    datasets = {outcome.dataset for outcome in first.outcomes}
+    comparisons: dict[str, Mapping[str, Any]] = {}
+    for other in others:
+        marks = marks_of(other.outcomes)
+        if not datasets & set(marks):
+            raise InputError(f"{other.label} has no dataset in common with {first.label}: compare evaluations of one mixture.")
+        if other.label in comparisons:
+            raise InputError(f"Two evaluations are called {other.label}: give them names, NAME=EVAL_OUTPUT_DIR.")
+        comparisons[other.label] = marks
+    return comparisons
+
+
+def _read_results(path: Path) -> Mapping[str, Any]:
+    try:
+        results = json.loads((path / "results.json").read_text(encoding="utf-8"))
+        for task in results["tasks"].values():
+            {name: task[name] for name in ("dataset", "family", "wording", "choices")}
+    except FileNotFoundError:
+        raise InputError(f"The evaluation at {path} is not finished (no results.json): run `t0jax eval` again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}/results.json is not what `t0jax eval` writes: run it again.") from None
+    return results

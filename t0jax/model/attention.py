@@ -1,0 +1,118 @@
+"""T5's attention: no 1/sqrt(d), one relative bias table per stack, masks from segment ids. Einsum behind one function."""
+
+import math
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from t0jax.model.part import Dense, Part
+
+MASK_BIAS = -1e10
+"""Added to the logits of positions that must not be read. Finite: a row that may read nothing averages, and makes no NaN."""
+
+
+@flax.struct.dataclass
+class Mask:
+    """Who may read whom: positions of one segment; id 0 is padding and is never read."""
+
+    query_segment_ids: Int[Array, "B T"]
+    key_segment_ids: Int[Array, "B S"]
+    is_causal: bool = flax.struct.field(pytree_node=False, default=False)
+
+    def allowed(self) -> Bool[Array, "B T S"]:
+        """True where the query's position may read the key's."""
+        queries, keys = self.query_segment_ids[:, :, None], self.key_segment_ids[:, None, :]
+        allowed = (queries == keys) & (keys > 0)
+        if self.is_causal:
+            order = jnp.arange(self.query_segment_ids.shape[1])
+            allowed &= (order[:, None] >= order[None, :])[None]
+        return allowed
+
+
+def relative_position_buckets(
+    distance: Int[Array, "N"], *, is_bidirectional: bool, num_buckets: int, max_distance: int
+) -> Int[Array, "N"]:
+    """T5's bucket of each distance key - query: exact when near, logarithmic up to max_distance, then one for all."""
+    start = jnp.zeros_like(distance)
+    if is_bidirectional:
+        num_buckets //= 2
+        start = jnp.where(distance > 0, num_buckets, 0)
+        distance = jnp.abs(distance)
+    else:
+        distance = jnp.maximum(-distance, 0)
+    exact = num_buckets // 2
+    # Mesh TensorFlow added the smallest float32 before its logarithm; the ratio is at least 1 wherever it is used.
+    ratio = jnp.maximum(distance, exact).astype(jnp.float32) / exact
+    steps = jnp.log(ratio) / math.log(max_distance / exact) * (num_buckets - exact)
+    far = jnp.minimum(exact + steps.astype(jnp.int32), num_buckets - 1)
+    return start + jnp.where(distance < exact, distance, far)
+
+
+class RelativeBias(Part):
+    """The stack's table of position biases: computed once, added in every layer."""
+
+    is_bidirectional: bool = True
+
+    @nn.compact
+    def __call__(self, length: int) -> Float[Array, "H T T"]:
+        """The bias of every query and key position of a sequence."""
+        distance = jnp.arange(-length + 1, length + 1)  # one more than there are: see below
+        buckets = relative_position_buckets(
+            distance,
+            is_bidirectional=self.is_bidirectional,
+            num_buckets=self.config.relpos_buckets,
+            max_distance=self.config.relpos_max_distance,
+        )
+        one_hot = jax.nn.one_hot(buckets, self.config.relpos_buckets, dtype=self.dtype)
+        strip = self.weight("rel_embedding") @ one_hot.T
+        # bias[q, k] = strip[k - q + length - 1]. Laying the strip out end to end in rows one shorter than itself moves it
+        # on by one a row: no gather, and no scatter in the backward pass.
+        rows = jnp.tile(strip, (1, length))[:, : length * (2 * length - 1)]
+        return rows.reshape(-1, length, 2 * length - 1)[:, :, length - 1 :]
+
+
+def dot_product_attention(
+    query: Float[Array, "B T H K"],
+    key: Float[Array, "B S H K"],
+    value: Float[Array, "B S H K"],
+    *,
+    bias: Float[Array, "H T S"] | None,
+    mask: Mask,
+) -> Float[Array, "B T H K"]:
+    """softmax(q k + bias + mask) v with logits and softmax in float32."""
+    logits = jnp.einsum("bqhk,bshk->bhqs", query, key, preferred_element_type=jnp.float32)
+    if bias is not None:
+        logits += bias.astype(jnp.float32)[None]
+    logits += jnp.where(mask.allowed(), 0.0, MASK_BIAS)[:, None]
+    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
+    return jnp.einsum("bhqs,bshk->bqhk", weights, value)
+
+
+class Attention(Part):
+    """Multi-head attention over `source`, which is the input itself in self-attention."""
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        source: Float[Array, "B S D"],
+        bias: Float[Array, "H T S"] | None,
+        mask: Mask,
+        *,
+        deterministic: bool,
+    ) -> Float[Array, "B T D"]:
+        """The mixed values, projected back to D."""
+        config, heads = self.config, ("batch", "length", "heads", None)
+
+        def project(name: str, array: Float[Array, "B N D"]) -> Float[Array, "B N H K"]:
+            joined = Dense(config, self.constrain, name=name)(array)
+            return self.constrain(joined.reshape(*joined.shape[:2], config.num_heads, config.head_dim), heads)
+
+        query, key, value = project("query", x), project("key", source), project("value", source)
+        # T5 drops attention weights for all queries of a head alike, which is the same as dropping rows of the values.
+        value = nn.Dropout(config.dropout_rate, broadcast_dims=(3,))(value, deterministic=deterministic)
+        mixed = self.constrain(dot_product_attention(query, key, value, bias=bias, mask=mask), heads)
+        return Dense(config, self.constrain, name="out")(mixed.reshape(*mixed.shape[:2], -1))

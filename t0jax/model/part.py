@@ -1,0 +1,61 @@
+"""What every part of the network shares: its config, its place on the mesh, its weights from the table."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from t0jax.config import ModelConfig
+from t0jax.model.parameters import parameter_table
+
+Constrain = Callable[[Array, tuple[str | None, ...]], Array]
+"""Lays an array out over the mesh by the logical names of its axes."""
+
+
+def unconstrained(array: Array, axes: tuple[str | None, ...]) -> Array:
+    """One device, or the compiler's choice: the array as it is."""
+    return array
+
+
+class Part(nn.Module):
+    """A module of T5 whose parameters stand in `parameters.parameter_table` under the module's own path."""
+
+    config: ModelConfig
+    constrain: Constrain = unconstrained
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """Of activations."""
+        return jnp.dtype(self.config.dtype)
+
+    def weight(self, name: str, dtype: jnp.dtype | None = None) -> Float[Array, "..."]:
+        """The parameter `name` of this module in the activations' dtype, whole along `embed`.
+
+        FSDP splits parameters along `embed`; gathering them here, one layer at a time and after the cast, keeps the
+        compiler from moving activations instead.
+        """
+        leaf = parameter_table(self.config)[(*self.path, name)]
+        value = self.param(name, leaf.init, leaf.shape).astype(dtype or self.dtype)
+        return self.constrain(value, tuple(None if axis == "embed" else axis for axis in leaf.axes))
+
+
+class Dense(Part):
+    """A linear map without bias."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B S X"]) -> Float[Array, "B S Y"]:
+        """x @ kernel in the activations' dtype."""
+        return x @ self.weight("kernel")
+
+
+class Norm(Part):
+    """T5's layer norm: no mean, no bias; mean square in float32, cast, then scale."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
+        """x / rms(x) * scale with epsilon 1e-6."""
+        wide = x.astype(jnp.float32)
+        inverse = jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + 1e-6)
+        return (wide * inverse).astype(self.dtype) * self.weight("scale")[None, None, :]

@@ -173,6 +173,9 @@ class TrainConfig(Checked):
     train_steps: int = 12_200
     """The step at which training ends, counted as the checkpoint counts (t5x: T0 ends at 1,112,200)."""
     initial_checkpoint_path: str | None = None
+    """Where a new run begins; the step goes on from its step. A run that has saved resumes from MODEL_DIR instead."""
+    restore_optimizer: bool = True
+    """Of initial_checkpoint_path; False, or a checkpoint without one, begins with fresh statistics at its step."""
     random_seed: int = 0
     microbatches: int = 1
     """Each batch is computed in this many parts whose gradients are summed in float32."""

@@ -222,12 +222,13 @@ def _reason(problem: Exception) -> str:
 
 def union(parts: list[Position]) -> Position:
     """The positions of several hosts as one: dicts are joined key by key, everything else must agree."""
-    whole_position: Position = {}
+    joined: Position = {}
     for part in parts:
         for key, value in part.items():
-            known = whole_position.get(key, value)
-            whole_position[key] = union([known, value]) if isinstance(value, dict) and known is not value else known
-    return whole_position
+            known = joined.setdefault(key, value)
+            if isinstance(known, dict) and known is not value:
+                joined[key] = union([known, value])
+    return joined
 
 
 def _union_over_hosts(position: Position) -> Position:

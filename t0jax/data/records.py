@@ -1,5 +1,6 @@
 """TFRecord files of `tf.train.Example`, written and read without TensorFlow: framing, checksums, protobuf."""
 
+import array
 import functools
 import mmap
 import pathlib
@@ -45,10 +46,16 @@ def masked_crc32c(payload: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & _MAX32
 
 
+def _index_path(path: pathlib.Path) -> pathlib.Path:
+    """Where each record of `path` starts, kept beside it so that opening millions of records does not walk through them."""
+    return path.with_name(path.name + ".starts.npy")
+
+
 class RecordWriter:
-    """Writes records to a new TFRecord file. Readers trust a whole file only, so its owner renames it into place."""
+    """Writes records to a new TFRecord file and its index. Readers trust whole files only: rename a finished folder into place."""
 
     def __init__(self, path: pathlib.Path) -> None:
+        self._path, self._starts = pathlib.Path(path), array.array("q", [0])
         self._file = open(path, "wb")  # noqa: SIM115 - closed by close()
 
     def write(self, record: bytes) -> None:
@@ -56,28 +63,32 @@ class RecordWriter:
         length = struct.pack("<Q", len(record))
         checks = (struct.pack("<I", masked_crc32c(part)) for part in (length, record))
         self._file.write(length + next(checks) + record + next(checks))
+        self._starts.append(self._starts[-1] + _FRAME + len(record))
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file and write its index."""
         self._file.close()
+        np.save(_index_path(self._path), np.frombuffer(self._starts, np.int64))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._file.close() if kind else self.close()
 
 
 class RecordFile(Sequence[bytes]):
-    """A TFRecord file as a sequence of records. The framing is walked once at opening; every record read is checked."""
+    """A TFRecord file as a sequence of records. Every record read is checked. A file without an index is walked at opening."""
 
     def __init__(self, path: pathlib.Path) -> None:
         """An InputError when the framing is broken or the file ends within a record."""
-        self._path = path
+        self._path = pathlib.Path(path)
         with open(path, "rb") as file:
             is_empty = not file.seek(0, 2)  # an empty file cannot be mapped
             self._bytes: bytes | mmap.mmap = b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._starts = self._walk()
+        index = _index_path(self._path)
+        starts = np.load(index) if index.is_file() else None
+        self._starts = starts if starts is not None and starts[-1] == len(self._bytes) else self._walk()
 
     def _walk(self) -> np.ndarray:
         """Where each record's frame starts, and where the last one ends."""

@@ -1,0 +1,185 @@
+"""From cached tasks to batches with Grain: mix by rate, shuffle, shard by host, pack; every position can be saved."""
+
+import hashlib
+import json
+import logging
+import pathlib
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+
+from t0jax.batch import Batch, Feed, RankExample
+from t0jax.config import DataConfig
+from t0jax.data.mixing import Schedule
+from t0jax.data.packing import Rows, batch_rows
+from t0jax.data.reader import CachedSplit
+from t0jax.errors import InputError
+
+_PREFETCHED = 2  # batches
+
+
+class _Batches(grain.IterDataset):
+    """Batches of the rows of some streams; each stream is packed by itself and fills its own rows of every batch."""
+
+    def __init__(self, examples: grain.MapDataset, streams: range, data: DataConfig) -> None:
+        super().__init__()
+        self.examples, self.streams, self.data = examples, streams, data
+
+    def __iter__(self) -> "_BatchIterator":
+        return _BatchIterator(self)
+
+
+class _BatchIterator(grain.DatasetIterator):
+    """Where each stream of `_Batches` stands."""
+
+    def __init__(self, batches: _Batches) -> None:
+        super().__init__()
+        data = self._data = batches.data
+        self._streams = {
+            str(stream): Rows(
+                batches.examples,
+                first=stream,
+                stride=data.num_streams,
+                task_feature_lengths=data.task_feature_lengths,
+                num_open=data.packing_bins if data.pack else 0,
+            )
+            for stream in batches.streams
+        }
+
+    def __next__(self) -> Batch:
+        rows_each = self._data.batch_size // self._data.num_streams
+        rows = [next(stream) for stream in self._streams.values() for _ in range(rows_each)]
+        return batch_rows(rows, self._data.task_feature_lengths)
+
+    def get_state(self) -> dict[str, Any]:
+        return {name: stream.get_state() for name, stream in self._streams.items()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        for name, stream in self._streams.items():
+            stream.set_state(state[name])
+
+
+class GrainFeed(Feed):
+    """Batches prefetched in a thread; the position is that of the last batch handed out."""
+
+    def __init__(self, batches: _Batches, fingerprint: Mapping[str, Any]) -> None:
+        self._fingerprint, self._names = dict(fingerprint), [str(stream) for stream in batches.streams]
+        prefetched = grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=_PREFETCHED)
+        self._iterator = iter(prefetched)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        return next(self._iterator)
+
+    def position(self) -> dict[str, Any]:
+        """`{"data": fingerprint, "streams": {stream: state}}` of this process's streams; hosts merge theirs by `streams`."""
+        return {"data": self._fingerprint, "streams": self._iterator.get_state()}
+
+    def seek(self, position: dict[str, Any]) -> None:
+        """Go on from a `position` of the same data, whatever the number of hosts that saved it."""
+        saved = position.get("data", {})
+        for name, ours in self._fingerprint.items():
+            if (theirs := saved.get(name)) != ours:
+                remedy = "resume with the settings and the cache it was saved with, or start in a new MODEL_DIR"
+                raise InputError(f"The saved position in the data is for {name} {theirs!r}, not {ours!r}; {remedy}.")
+        streams = position["streams"]
+        if absent := [name for name in self._names if name not in streams]:
+            what = f"{len(streams)} of {self._fingerprint['num_streams']} streams and lacks stream {absent[0]}"
+            raise InputError(f"The saved position in the data holds {what}: merge the positions that all hosts saved.")
+        self._iterator.set_state({name: streams[name] for name in self._names})
+
+    def close(self) -> None:
+        """Stop prefetching."""
+        self._iterator.close()
+
+
+def open_feed(
+    data: DataConfig, tasks_with_rates: Sequence[tuple[str, float]], *, process_index: int, process_count: int
+) -> GrainFeed:
+    """This process's share of the global batches of a mixture, from data.cache_dir.
+
+    Element i of the mixture goes to stream i % num_streams, and stream s fills rows s * batch_size // num_streams onwards of
+    every batch. A process has consecutive streams, so the global batch is the same for any number of processes.
+    """
+    if data.num_streams % process_count:
+        remedy = "set DataConfig.num_streams to a multiple of the hosts"
+        raise InputError(f"{data.num_streams} data streams cannot be shared by {process_count} processes; {remedy}.")
+    splits = _open_splits(data, tasks_with_rates)
+    sources = [_shuffled(split, data) for split, _ in splits]
+    rates = [rate for _, rate in splits]
+    mixed = grain.MapDataset.select_from_datasets(sources, Schedule(rates, data.shuffle_seed))
+    lengths = data.task_feature_lengths
+    examples = mixed.map(lambda example: {name: example[name][:length] for name, length in lengths.items()})
+    each = data.num_streams // process_count
+    streams = range(process_index * each, (process_index + 1) * each)
+    return GrainFeed(_Batches(examples, streams, data), _fingerprint(data, splits))
+
+
+def _open_splits(data: DataConfig, tasks_with_rates: Sequence[tuple[str, float]]) -> list[tuple[CachedSplit, float]]:
+    """The splits that hold examples, with their rates."""
+    if data.cache_dir is None:
+        raise InputError("DataConfig.cache_dir is None; it must be the folder that `t0jax cache` wrote.")
+    for task, rate in tasks_with_rates:
+        if not rate > 0:
+            raise InputError(f"Task {task!r} has the rate {rate}; it must be above 0, or the task left out of the mixture.")
+    splits = [(CachedSplit(data.cache_dir, task, data.split), rate) for task, rate in tasks_with_rates]
+    if empty := [split.task for split, _ in splits if not len(split)]:
+        logging.getLogger(__name__).warning("%d tasks have no %s examples: %s", len(empty), data.split, ", ".join(empty))
+    if len(empty) == len(splits):
+        raise InputError(f"No task of {data.mixture_or_task_name!r} has an example in the cached split {data.split!r}.")
+    return [(split, rate) for split, rate in splits if len(split)]
+
+
+def _shuffled(split: CachedSplit, data: DataConfig) -> grain.MapDataset:
+    """One task's examples for ever, in a new order every epoch."""
+    # Grain counts the epoch onto the seed, so the tasks' seeds must lie far apart.
+    seed = zlib.crc32(f"{data.shuffle_seed}/{split.task}".encode())
+    return grain.MapDataset.source(split)[: data.num_examples].shuffle(seed=seed).repeat()
+
+
+def _fingerprint(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> dict[str, Any]:
+    """What two feeds have in common if and only if they hand out the same batches, as JSON values."""
+    tasks = [[split.task, rate, split.stats] for split, rate in splits]
+    digest = hashlib.sha256(json.dumps(tasks, sort_keys=True).encode()).hexdigest()[:16]
+    names = ("split", "batch_size", "pack", "packing_bins", "num_streams", "shuffle_seed", "num_examples")
+    return {
+        "mixture_or_task_name": data.mixture_or_task_name,
+        "task_feature_lengths": dict(data.task_feature_lengths),
+        **{name: getattr(data, name) for name in names},
+        "tasks, rates and cached examples (digest)": digest,
+    }
+
+
+def rank_examples(
+    cache_dir: str | pathlib.Path,
+    task: str,
+    split: str,
+    task_feature_lengths: Mapping[str, int],
+    num_examples: int | None = None,
+) -> Iterator[RankExample]:
+    """The examples of a cached `_score_eval` task in order of their rows, trimmed; only the first `num_examples`.
+
+    SeqIO's caching shuffles its records, so they are all read and grouped by `idx` = [example, choice] first.
+    """
+    records = CachedSplit(cache_dir, task, split, ("inputs", "targets", "is_correct", "idx"))
+    groups: dict[int, dict[int, Mapping[str, np.ndarray]]] = {}
+    for record in (records[number] for number in range(len(records))):
+        example, choice = record["idx"].tolist()
+        groups.setdefault(example, {})[choice] = record
+    for example in sorted(groups)[:num_examples]:
+        choices = [groups[example].get(choice) for choice in range(max(groups[example]) + 1)]
+        whole = [choice for choice in choices if choice is not None]
+        if len(whole) < len(choices):
+            raise InputError(f"{records.folder}: {split} example {example} lacks choice {choices.index(None)}; cache it again.")
+        yield RankExample(
+            task=task,
+            example=example,
+            inputs=whole[0]["inputs"][: task_feature_lengths["inputs"]],
+            choices=tuple(choice["targets"][: task_feature_lengths["targets"]] for choice in whole),
+            is_correct=tuple(bool(choice["is_correct"].any()) for choice in whole),
+        )

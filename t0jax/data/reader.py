@@ -1,0 +1,79 @@
+"""A cached task's split as a random-access source: SeqIO's cache on disk, read without TensorFlow."""
+
+import bisect
+import itertools
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from t0jax.data.records import RecordFile, decode_example
+from t0jax.errors import InputError, did_you_mean
+
+
+class CachedSplit:
+    """The examples of `<cache_dir>/<task>/<split>.tfrecord-*` by number, each a dict of int32 arrays.
+
+    An InputError when the task is not cached, was not cached to its end, or holds other than its own statistics say.
+    """
+
+    def __init__(
+        self, cache_dir: str | pathlib.Path, task: str, split: str, features: Sequence[str] = ("inputs", "targets")
+    ) -> None:
+        self.task, self.split, self._features = task, split, tuple(features)
+        self.folder = pathlib.Path(cache_dir).joinpath(*task.split(":"))
+        self._remedy = f"run `t0jax cache --tasks {task} --output_cache_dir {cache_dir}` again"
+        if not (self.folder / "COMPLETED").is_file():
+            raise self._not_cached(pathlib.Path(cache_dir))
+        info, self.stats = self._read_json("info"), self._read_json("stats")
+        if absent := [name for name in self._features if info and name not in info.get("features", {})]:
+            raise InputError(f"{self.folder}: the {split} split has no feature {absent[0]!r}; {self._remedy}.")
+        number = info.get("num_shards", 0)  # SeqIO writes an empty info for a split without examples
+        self._shards = [RecordFile(self._shard_path(shard, number)) for shard in range(number)]
+        self._ends = list(itertools.accumulate(len(shard) for shard in self._shards))
+        expected = self.stats.get("examples")
+        if len(self) != expected:
+            what = f"stats.{split}.json counts {expected} examples, its {number} shards hold {len(self)}"
+            raise InputError(f"{self.folder}: {what}; {self._remedy}.")
+
+    def _not_cached(self, cache_dir: pathlib.Path) -> InputError:
+        if self.folder.is_dir():
+            return InputError(f"{self.folder} has no file COMPLETED: caching did not finish; {self._remedy}.")
+        cached = [path.parent.name for path in cache_dir.glob("*/COMPLETED")]
+        remedy = self._remedy.removesuffix(" again")
+        return InputError(f"Task {self.task!r} is not cached in {cache_dir}; {remedy}.{did_you_mean(self.task, cached)}")
+
+    def _read_json(self, kind: str) -> dict[str, Any]:
+        path = self.folder / f"{kind}.{self.split}.json"
+        if not path.is_file():
+            splits = sorted(other.name.split(".")[1] for other in self.folder.glob(f"{kind}.*.json"))
+            raise InputError(f"{path} is missing: the splits cached for {self.task} are {', '.join(splits) or 'none'}.")
+        try:
+            return dict(json.loads(path.read_text()))
+        except ValueError as error:
+            raise InputError(f"{path} is not a JSON object ({error}); {self._remedy}.") from error
+
+    def _shard_path(self, shard: int, number: int) -> pathlib.Path:
+        path = self.folder / f"{self.split}.tfrecord-{shard:05d}-of-{number:05d}"
+        if not path.is_file():
+            raise InputError(f"{path} is missing: the split has {number} shards; {self._remedy}.")
+        return path
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: SupportsIndex) -> dict[str, np.ndarray]:
+        """The chosen features of one example, int32; an InputError when its record is damaged."""
+        place = range(len(self))[index]
+        shard = bisect.bisect_right(self._ends, place)
+        record = self._shards[shard][place - self._ends[shard]]  # counted from the shard's end
+        try:
+            decoded = decode_example(record, self._features)
+        except KeyError as error:
+            raise InputError(f"{self.folder}: example {place} has no feature {error}; {self._remedy}.") from error
+        return {name: values.astype(np.int32) for name, values in decoded.items()}
+
+    def __repr__(self) -> str:
+        return f"CachedSplit({str(self.folder)!r}, {self.split!r}, {len(self)} examples)"

@@ -1,1 +1,1 @@
-"""Room."""
+"""Template files and rows into inputs, targets and answer choices."""

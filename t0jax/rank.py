@@ -6,7 +6,7 @@ counts. No length normalisation, no choice among wordings: a dataset's number is
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -102,6 +102,17 @@ class DatasetOutcome:
         return {**fields, "verdict": self.verdict, "wordings": [vars(wording) for wording in self.wordings]}
 
 
+def task_scores(examples: Sequence[int], logp: Sequence[Any], correct: Sequence[Any]) -> TaskScores:
+    """One task's scores from each example's number, log-probabilities and truths; examples may differ in their choices."""
+    choices = np.array([len(row) for row in logp])
+    order = np.argsort(examples, kind="stable")
+    is_choice = np.arange(choices.max())[None] < choices[order, None]
+    padded, truths = np.full(is_choice.shape, -np.inf), np.zeros(is_choice.shape, bool)
+    padded[is_choice] = np.concatenate([np.asarray(logp[number], float) for number in order])
+    truths[is_choice] = np.concatenate([np.asarray(correct[number], bool) for number in order])
+    return TaskScores(np.asarray(examples)[order], padded, truths, choices[order])
+
+
 def read_scores(path: Path) -> dict[str, TaskScores]:
     """Scores by task from a `scores.jsonl`, in the file's order; an InputError when it is not such a file or not whole."""
     lines: dict[str, dict[tuple[int, int], tuple[float, bool]]] = {}
@@ -117,7 +128,7 @@ def read_scores(path: Path) -> dict[str, TaskScores]:
         raise InputError(f"There are no scores at {path}: run `t0jax eval` with this EVAL_OUTPUT_DIR first.") from None
     if not lines:
         raise InputError(f"{path} holds no scores: run `t0jax eval` again.")
-    return {task: _task_scores(task, cells) for task, cells in lines.items()}
+    return {task: _gather(task, cells) for task, cells in lines.items()}
 
 
 def outcomes(scores: Mapping[str, TaskScores], origins: Mapping[str, Origin]) -> tuple[DatasetOutcome, ...]:
@@ -173,20 +184,18 @@ def _parse(line: str, where: str) -> tuple[str, tuple[int, int], tuple[float, bo
     return task, (example, choice), (float(logp), bool(correct))
 
 
-def _task_scores(task: str, cells: Mapping[tuple[int, int], tuple[float, bool]]) -> TaskScores:
-    keys = np.array(sorted(cells))
-    examples, row, choices = np.unique(keys[:, 0], return_inverse=True, return_counts=True)
-    if (keys[:, 1] < 0).any() or (keys[:, 1] >= choices[row]).any():
-        missing = examples[row[(keys[:, 1] < 0) | (keys[:, 1] >= choices[row])][0]]
-        raise InputError(
-            f"The scores of {task} lack choices of example {missing}: the file is not whole, run `t0jax eval` again."
-        )
-    logp = np.full((len(examples), choices.max()), -np.inf)
-    correct = np.zeros(logp.shape, bool)
-    values = [cells[example, choice] for example, choice in keys.tolist()]
-    logp[row, keys[:, 1]] = [value for value, _ in values]
-    correct[row, keys[:, 1]] = [is_correct for _, is_correct in values]
-    return TaskScores(examples, logp, correct, choices)
+def _gather(task: str, cells: Mapping[tuple[int, int], tuple[float, bool]]) -> TaskScores:
+    rows: dict[int, list[tuple[float, bool]]] = {}
+    for example, choice in sorted(cells):
+        row = rows.setdefault(example, [])
+        if choice != len(row):
+            raise InputError(
+                f"The scores of {task} lack choice {len(row)} of example {example}: the file is not whole; "
+                "run `t0jax eval` again."
+            )
+        row.append(cells[example, choice])
+    logp, correct = ([[pair[part] for pair in row] for row in rows.values()] for part in (0, 1))
+    return task_scores(list(rows), logp, correct)
 
 
 def _outcome(scores: Mapping[str, TaskScores], origins: Mapping[str, Origin]) -> DatasetOutcome:

@@ -81,7 +81,7 @@ def text(x: float, y: float, words: str, *, size: int = 13, klass: str = "", **s
 
 def clean(words: str, *, is_escaped: bool = False) -> str:
     """Text that cannot leave its place in HTML or SVG: markup escaped, control characters replaced."""
-    printable = "".join(c if c.isprintable() or c == " " else "\ufffd" for c in words)
+    printable = "".join(c if c.isprintable() or c == "\u00a0" else "\ufffd" for c in words)
     return printable if is_escaped else escape(printable)
 
 

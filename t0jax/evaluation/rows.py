@@ -1,0 +1,167 @@
+"""Examples packed for scoring: each distinct input once in an encoder row, all its choices in the decoder row beside it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int
+
+from t0jax.batch import PAD_ID, RankExample, decoder_inputs
+
+OPEN_ROWS = 32
+"""Rows that may still take an input while packing; more fill better and pack slower."""
+INPUTS_A_ROW = 4
+"""A row is long enough for this many inputs of average length, and for the longest one."""
+WIDTHS = 4
+"""Decoder widths that are compiled at most: the widest, its half, its quarter, ..."""
+STEP = 16
+"""Lengths and widths are multiples of this."""
+
+Owner = tuple[int, int]
+"""Number of the example in the list that is scored, and of its choice."""
+
+
+@dataclass
+class Source:
+    """A distinct input and the distinct choices that are to be scored after it."""
+
+    inputs: Int[np.ndarray, "S"]
+    choices: list[Int[np.ndarray, "T"]] = field(default_factory=list)
+    owners: list[list[Owner]] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Decoder positions of all choices."""
+        return sum(len(choice) for choice in self.choices)
+
+    def add(self, choice: Int[np.ndarray, "T"], owners: list[Owner]) -> None:
+        """Score one more choice."""
+        self.choices.append(choice)
+        self.owners.append(owners)
+
+
+@dataclass(frozen=True)
+class PackedRows:
+    """One batch for the scorer, and whose log-probability each decoder segment is."""
+
+    batch: Mapping[str, np.ndarray]
+    owners: list[list[list[Owner]]]
+    """For every row, for every decoder segment from 1 on: its owners."""
+
+
+def distinct_sources(examples: Sequence[RankExample], lengths: Mapping[str, int]) -> list[Source]:
+    """Inputs and choices without repetition, cut to `inputs` and `targets` tokens as in training; an empty input is one PAD."""
+    answers: dict[bytes, dict[bytes, list[Owner]]] = {}
+    for number, example in enumerate(examples):
+        inputs = np.asarray(example.inputs[: lengths["inputs"]], np.int32)
+        of_input = answers.setdefault(inputs.tobytes() or np.int32(PAD_ID).tobytes(), {})
+        for choice, tokens in enumerate(example.choices):
+            cut = np.asarray(tokens[: lengths["targets"]], np.int32)
+            of_input.setdefault(cut.tobytes(), []).append((number, choice))
+    sources = []
+    for input_bytes, of_input in answers.items():
+        source = Source(np.frombuffer(input_bytes, np.int32))
+        for choice_bytes, owners in of_input.items():
+            source.add(np.frombuffer(choice_bytes, np.int32), owners)
+        sources.append(source)
+    return sources
+
+
+def packed_batches(sources: Sequence[Source], row_tokens: int, tokens: int, multiple_of: int = 1) -> Iterator[PackedRows]:
+    """Batches of few static shapes with about `tokens` encoder positions each, in rows of at most `row_tokens` ones.
+
+    The number of rows is a multiple of `multiple_of`; the last batch is filled up with empty rows.
+    """
+    if not sources:
+        return
+    length = _row_length(sources, row_tokens)
+    widest = _round_up(max(length, *(len(choice) for source in sources for choice in source.choices)))
+    size = _round_up(max(1, tokens // length), multiple_of)
+    rows = _pack([part for source in sources for part in _split(source, widest)], length, widest)
+    for width, chunk in _by_width(rows, widest, size):
+        yield _arrays(chunk, size, length, width)
+
+
+def _row_length(sources: Sequence[Source], limit: int) -> int:
+    lengths = [len(source.inputs) for source in sources]
+    wanted = max(max(lengths), math.ceil(INPUTS_A_ROW * sum(lengths) / len(lengths)))
+    return max(min(_round_up(wanted), limit), max(lengths))
+
+
+def _round_up(count: int, step: int = STEP) -> int:
+    return -(-count // step) * step
+
+
+def _split(source: Source, widest: int) -> Iterator[Source]:
+    """The source itself, or several with the same input where its choices do not fit into one decoder row."""
+    part = Source(source.inputs)
+    for choice, owners in zip(source.choices, source.owners, strict=True):
+        if part.choices and part.width + len(choice) > widest:
+            yield part
+            part = Source(source.inputs)
+        part.add(choice, owners)
+    yield part
+
+
+def _pack(sources: Sequence[Source], length: int, widest: int) -> list[list[Source]]:
+    """Best fit over the open rows; the row that is fullest in either direction is closed when none fits."""
+    rows: list[list[Source]] = []
+    is_open = np.zeros(OPEN_ROWS, np.int64)  # the number of the row in each place
+    free = np.zeros((OPEN_ROWS, 2), np.int64)
+    capacity = np.array([length, widest])
+    for source in sources:
+        need = np.array([len(source.inputs), source.width])
+        fitting = np.flatnonzero((free >= need[None]).all(1))
+        if fitting.size:
+            place = fitting[free[fitting, 0].argmin()]
+        else:
+            place = (free / capacity[None]).min(1).argmin()
+            is_open[place], free[place] = len(rows), capacity
+            rows.append([])
+        rows[is_open[place]].append(source)
+        free[place] -= need
+    return rows
+
+
+def _by_width(rows: Sequence[list[Source]], widest: int, size: int) -> Iterator[tuple[int, list[list[Source]]]]:
+    """Chunks of `size` rows with the narrowest decoder that holds them; what is left over of one width joins the next."""
+    widths = sorted({max(STEP, _round_up(widest >> halvings)) for halvings in range(WIDTHS)})
+    pending: list[list[Source]] = []
+    for narrower, width in zip([-1, *widths], widths, strict=False):
+        pending += [row for row in rows if narrower < sum(source.width for source in row) <= width]
+        whole = len(pending) // size * size
+        for start in range(0, whole, size):
+            yield width, pending[start : start + size]
+        pending = pending[whole:]
+        if pending and all(sum(source.width for source in row) <= width for row in rows):
+            yield width, pending
+            return
+
+
+def _arrays(rows: Sequence[list[Source]], size: int, length: int, width: int) -> PackedRows:
+    inputs, input_segments = (np.zeros((size, length), np.int32) for _ in range(2))
+    targets, segments, source_ids = (np.zeros((size, width), np.int32) for _ in range(3))
+    all_owners: list[list[list[Owner]]] = []
+    for row, sources in enumerate(rows):
+        read = written = 0
+        owners: list[list[Owner]] = []
+        for number, source in enumerate(sources, start=1):
+            inputs[row, read : read + len(source.inputs)] = source.inputs
+            input_segments[row, read : read + len(source.inputs)] = number
+            read += len(source.inputs)
+            owners += source.owners
+            for segment, choice in enumerate(source.choices, start=len(owners) - len(source.owners) + 1):
+                place = slice(written, written + len(choice))
+                targets[row, place], segments[row, place], source_ids[row, place] = choice, segment, number
+                written += len(choice)
+        all_owners.append(owners)
+    batch = {
+        "encoder_input_tokens": inputs,
+        "encoder_segment_ids": input_segments,
+        "decoder_input_tokens": decoder_inputs(targets, segments),
+        "decoder_target_tokens": targets,
+        "decoder_segment_ids": segments,
+        "decoder_source_ids": source_ids,
+    }
+    return PackedRows(batch, all_owners)

@@ -1,0 +1,115 @@
+"""Rank classification on devices: the summed log-probability of every choice, each distinct input encoded once."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+
+from t0jax.batch import RankExample
+from t0jax.evaluation.rows import PackedRows, distinct_sources, packed_batches
+from t0jax.mesh import batch_sharding, replicated
+from t0jax.model.t5 import T5
+
+LOGIT_POSITIONS = 4096
+"""Decoder positions whose logits exist at the same time."""
+
+
+class Scorer:
+    """Scores choices as T0 does: float32 log-probabilities, summed over all tokens and EOS, not normalised by length."""
+
+    def __init__(
+        self,
+        model: T5,
+        params: Any,
+        *,
+        task_feature_lengths: Mapping[str, int],
+        batch_size: int = 32,
+        mesh: Mesh | None = None,
+    ) -> None:
+        """`batch_size` counts rows of `task_feature_lengths["inputs"]` tokens; shorter rows come in larger batches."""
+        self.params = params
+        self.lengths = dict(task_feature_lengths)
+        self.tokens = batch_size * self.lengths["inputs"]
+        self._sharding = None if mesh is None else batch_sharding(mesh)
+        self._ways = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
+        whole = None if mesh is None else replicated(mesh)  # every process reads all of a batch's scores
+        self._run = jax.jit(partial(token_logp, model), out_shardings=whole)
+
+    def score(
+        self, examples: Sequence[RankExample], on_progress: Callable[[int], None] = lambda choices: None
+    ) -> list[Float[np.ndarray, "choices"]]:
+        """Log-probabilities of every example's choices, in the order given; `on_progress` hears how many more are done."""
+        scores = [np.full(len(example.choices), np.nan) for example in examples]
+        in_flight: tuple[PackedRows, Array] | None = None
+        for packed in self.batches(examples):  # one batch ahead, so that packing and the device work side by side
+            started = packed, self._start(packed)
+            if in_flight is not None:
+                on_progress(_collect(*in_flight, scores))
+            in_flight = started
+        if in_flight is not None:
+            on_progress(_collect(*in_flight, scores))
+        return scores
+
+    def batches(self, examples: Sequence[RankExample]) -> Iterator[PackedRows]:
+        """The packed batches that scoring `examples` would run."""
+        return packed_batches(distinct_sources(examples, self.lengths), self.lengths["inputs"], self.tokens, self._ways)
+
+    def _start(self, packed: PackedRows) -> Float[Array, "B T"]:
+        batch = dict(packed.batch)
+        return self._run(self.params, batch if self._sharding is None else jax.device_put(batch, self._sharding))
+
+
+def token_logp(model: T5, params: Any, batch: Mapping[str, Int[Array, "B X"]]) -> Float[Array, "B T"]:
+    """float32 log-probability of every target token of a packed batch; logits exist for a part of the positions at a time."""
+    apply = partial(model.apply, {"params": params})
+    encoded = apply(batch["encoder_input_tokens"], batch["encoder_segment_ids"], method="encode")
+    hidden = apply(
+        encoded,
+        batch["encoder_segment_ids"],
+        batch["decoder_input_tokens"],
+        batch["decoder_segment_ids"],
+        batch["decoder_source_ids"],
+        method="decode",
+    )
+
+    def of_part(part: tuple[Float[Array, "B t D"], Int[Array, "B t"]]) -> Float[Array, "B t"]:
+        return gold_logp(apply(part[0], method="logits"), part[1])
+
+    targets = batch["decoder_target_tokens"]
+    rows, width = targets.shape
+    parts = _parts(rows, width)
+    if parts == 1:
+        return of_part((hidden, targets))
+    split = [array.reshape(rows, parts, width // parts, *array.shape[2:]).swapaxes(0, 1) for array in (hidden, targets)]
+    return jax.lax.map(of_part, tuple(split)).swapaxes(0, 1).reshape(rows, width)
+
+
+def gold_logp(logits: Float[Array, "B T V"], targets: Int[Array, "B T"]) -> Float[Array, "B T"]:
+    """Log-softmax at the targets. A sum over the vocabulary instead of a gather: it stays local where V is sharded."""
+    is_gold = jnp.arange(logits.shape[-1])[None, None] == targets[..., None]
+    return jnp.where(is_gold, logits, 0).sum(-1) - jax.nn.logsumexp(logits, axis=-1)
+
+
+def _parts(rows: int, width: int) -> int:
+    parts = 1
+    while rows * width > parts * LOGIT_POSITIONS and width % (2 * parts) == 0:
+        parts *= 2
+    return parts
+
+
+def _collect(packed: PackedRows, logp: Float[Array, "B T"], scores: list[Float[np.ndarray, "choices"]]) -> int:
+    """Sum each segment's tokens into its owners' scores; how many scores that were."""
+    values = np.asarray(logp, np.float64)
+    collected = 0
+    for row, owners in enumerate(packed.owners):
+        sums = np.bincount(packed.batch["decoder_segment_ids"][row], weights=values[row], minlength=len(owners) + 1)
+        for segment, of_segment in enumerate(owners, start=1):
+            for example, choice in of_segment:
+                scores[example][choice] = sums[segment]
+            collected += len(of_segment)
+    return collected

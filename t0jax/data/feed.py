@@ -110,9 +110,8 @@ def open_feed(
         remedy = "set DataConfig.num_streams to a multiple of the hosts"
         raise InputError(f"{data.num_streams} data streams cannot be shared by {process_count} processes; {remedy}.")
     splits = _open_splits(data, tasks_with_rates)
-    sources = [_shuffled(split, data) for split, _ in splits]
-    rates = [rate for _, rate in splits]
-    mixed = grain.MapDataset.select_from_datasets(sources, Schedule(rates, data.shuffle_seed))
+    sources = [grain.MapDataset.source(split) for split, _ in splits]
+    mixed = grain.MapDataset.select_from_datasets(sources, _schedule(data, splits))
     lengths = data.task_feature_lengths
     examples = mixed.map(lambda example: {name: example[name][:length] for name, length in lengths.items()})
     each = data.num_streams // process_count
@@ -135,11 +134,11 @@ def _open_splits(data: DataConfig, tasks_with_rates: Sequence[tuple[str, float]]
     return [(split, rate) for split, rate in splits if len(split)]
 
 
-def _shuffled(split: CachedSplit, data: DataConfig) -> grain.MapDataset:
-    """One task's examples for ever, in a new order every epoch."""
-    # Grain counts the epoch onto the seed, so the tasks' seeds must lie far apart.
-    seed = zlib.crc32(f"{data.shuffle_seed}/{split.task}".encode())
-    return grain.MapDataset.source(split)[: data.num_examples].shuffle(seed=seed).repeat()
+def _schedule(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> Schedule:
+    """The endless order of all examples."""
+    sizes = [min(len(split), data.num_examples or len(split)) for split, _ in splits]
+    seeds = [zlib.crc32(f"{data.shuffle_seed}/{split.task}".encode()) for split, _ in splits]  # far apart: epochs count on
+    return Schedule([rate for _, rate in splits], sizes, seeds)
 
 
 def _fingerprint(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""In which order the tasks of a mixture take turns: by rate, at random within narrow bounds, and known for every index."""
+"""Which example of which task comes when in a mixture: by rate, shuffled, and known for every index without a history."""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +11,14 @@ PERIOD = 1 << 20
 """Turns after which the schedule repeats; a rate is exact to half of 1/PERIOD of all. Grain's own mix costs a loop over
 all tasks at every element."""
 
+_IN_MEMORY = 1 << 16
+"""Up to this size an epoch's order is kept. Grain's index_shuffle keeps none, but of n examples takes 65,536 / n rounds."""
+
+
+def _random_bits(number: int, *seed: int) -> np.ndarray:
+    """Random uint64: a bit generator's raw output, which NumPy keeps stable across versions, unlike its distributions."""
+    return np.random.PCG64(seed).random_raw(number)
+
 
 def turns(rates: Sequence[float], period: int) -> Int[np.ndarray, "tasks"]:
     """How many of `period` turns each task gets: its share rounded so that all add up (largest remainder), at least one."""
@@ -21,26 +29,46 @@ def turns(rates: Sequence[float], period: int) -> Int[np.ndarray, "tasks"]:
     return counts + 1
 
 
+class _Deck:
+    """The examples of one task by turn: all of them once in every epoch, each epoch in another order."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size, self._seed = size, seed
+        self._orders: dict[int, np.ndarray] = {}
+
+    def __getitem__(self, turn: int) -> int:
+        epoch, place = divmod(turn, self._size)
+        if self._size > _IN_MEMORY:
+            seed = (self._seed + epoch) % 2**32
+            return grain.experimental.index_shuffle(place, max_index=self._size - 1, seed=seed, rounds=4)
+        if epoch not in self._orders:
+            if len(self._orders) > 1:  # streams cross into a new epoch one after the other
+                self._orders.clear()
+            self._orders[epoch] = np.argsort(_random_bits(self._size, self._seed, epoch), kind="stable")
+        return int(self._orders[epoch][place])
+
+
 class Schedule(grain.transforms.DatasetSelectionMap):
-    """Element i of a mixture -> (task, how often that task had its turn before).
+    """Element i of a mixture -> (task, example of the task).
 
     A task with n turns in a period has one at random within each n-th of it. So every stretch of the mixture has each task's
     share, give or take two, and no rhythm that a dealing to streams could fall in with.
     """
 
-    def __init__(self, rates: Sequence[float], seed: int, period: int = PERIOD) -> None:
+    def __init__(self, rates: Sequence[float], sizes: Sequence[int], seeds: Sequence[int], period: int = PERIOD) -> None:
+        """Of tasks with these rates and numbers of examples; a task's seed decides its order."""
         self._counts = turns(rates, period)
         task = np.repeat(np.arange(len(rates), dtype=np.uint16), self._counts)
         turn = np.arange(period) - np.repeat(np.cumsum(self._counts) - self._counts, self._counts)
-        # The raw bits of a generator are stable across NumPy versions, its distributions are not.
-        jitter = (np.random.PCG64(seed).random_raw(period) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        jitter = (_random_bits(period, *seeds) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         order = np.argsort((turn + jitter) / self._counts[task], kind="stable")
         self._task, self._turn = task[order], turn[order].astype(np.int32)
+        self._decks = [_Deck(size, seed) for size, seed in zip(sizes, seeds, strict=True)]
 
     def __len__(self) -> int:
         return sys.maxsize
 
     def __getitem__(self, index: int) -> tuple[int, int]:
-        epoch, place = divmod(index, len(self._task))
+        round_, place = divmod(index, len(self._task))
         task = int(self._task[place])
-        return task, epoch * int(self._counts[task]) + int(self._turn[place])
+        return task, self._decks[task][round_ * int(self._counts[task]) + int(self._turn[place])]

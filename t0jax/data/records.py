@@ -52,7 +52,7 @@ def _index_path(path: pathlib.Path) -> pathlib.Path:
 
 
 class RecordWriter:
-    """Writes records to a new TFRecord file and its index. Readers trust whole files only: rename a finished folder into place."""
+    """Writes a new TFRecord file and its index. Readers trust what they find: rename finished folders into place."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._path, self._starts = pathlib.Path(path), array.array("q", [0])

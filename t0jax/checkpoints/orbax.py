@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import warnings
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import jax
 import numpy as np
@@ -28,6 +28,9 @@ class TrainState(Protocol):
 
     def replace(self, **fields: Any) -> Any:
         """A copy with other fields."""
+
+
+S = TypeVar("S", bound=TrainState)
 
 
 class _Handler(ocp.CompositeCheckpointHandler):
@@ -101,7 +104,7 @@ class Checkpoints:
                 (self._path(step) / whole.COMMIT_FILE).unlink()  # first: half a deletion must not look whole
                 self._path(step).rmtree()
 
-    def restore(self, like: TrainState) -> tuple[TrainState, Position] | None:
+    def restore(self, like: S) -> tuple[S, Position] | None:
         """The newest state on the shardings of `like` (a tree of ShapeDtypeStructs) and its position; None when none was saved.
 
         A damaged checkpoint is passed over with a warning; one of another model is an InputError.
@@ -135,7 +138,7 @@ class Checkpoints:
     def _path(self, step: int) -> epath.Path:
         return self.model_dir / f"checkpoint_{step}"
 
-    def _read(self, step: int, like: TrainState) -> tuple[TrainState, Position]:
+    def _read(self, step: int, like: S) -> tuple[S, Position]:
         trees = {"params": like.params, "optimizer": {"step": like.step, "opt_state": like.opt_state}}
         read = _restore(self._path(step), trees)
         position = json.loads((self._path(step) / "position.json").read_text())
@@ -163,7 +166,12 @@ def restore_params(path: epath.PathLike, like: Any) -> Any:
     return _restore(folder, {"params": like})["params"]
 
 
-def restore_state(path: epath.PathLike, like: TrainState) -> TrainState:
+def has_optimizer(path: epath.PathLike) -> bool:
+    """Whether a checkpoint holds an optimizer's state, and not parameters alone."""
+    return (epath.Path(path) / "optimizer").is_dir()
+
+
+def restore_state(path: epath.PathLike, like: S) -> S:
     """Parameters, optimizer and step of `checkpoint_<step>` or of the newest in MODEL_DIR, on the shardings of `like`."""
     folder = epath.Path(whole.latest(path))
     whole.check_whole(folder)

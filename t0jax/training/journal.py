@@ -1,0 +1,94 @@
+"""From metrics on the devices to lines in the log, read one step late so that the devices never wait."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from t0jax.errors import InputError
+from t0jax.training.log import Log, Window
+from t0jax.training.step import Metrics, Step
+from t0jax.training.throughput import Load, Stopwatch, peak_flops
+
+
+class Journal:
+    """Follows one run and writes a line every `period` steps."""
+
+    def __init__(self, log: Log, mesh: Mesh, *, period: int, window: Window) -> None:
+        self.window = window
+        self._log, self._period = log, period
+        self._peak, self._devices = peak_flops(mesh.devices.flat[0].device_kind), mesh.size
+        self._stopwatch = Stopwatch()
+        self._unread: tuple[int, Metrics, Load] | None = None
+        self._is_compiled = False
+        if self._peak is None:
+            log.say(f"MFU is not reported: the peak FLOP/s of {mesh.devices.flat[0].device_kind!r} is not known.")
+
+    def report_compilation(self, call: Step) -> Step:
+        """The same step, which says how long its first call took: tracing and compiling block, running does not."""
+
+        def listened(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            result = call(*arguments)
+            if not self._is_compiled:
+                self._is_compiled = True
+                self._log.say(f"Compiled the step in {time.perf_counter() - began:.1f} s.")
+            return result
+
+        return listened
+
+    def took(self, number: int, metrics: Metrics, load: Load) -> None:
+        """Step `number`, counted from 1, has begun: read the one before it meanwhile."""
+        before, self._unread = self._unread, (number, metrics, load)
+        if before is not None:
+            self._read(*before)
+
+    def catch_up(self) -> None:
+        """Read the last step too: the devices are idle after this."""
+        before, self._unread = self._unread, None
+        if before is not None:
+            self._read(*before)
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Catch up; what happens inside does not count as training time."""
+        self.catch_up()
+        with self._stopwatch.hold():
+            yield
+
+    def close(self, step: int) -> None:
+        """Say what is left of the last window."""
+        self.catch_up()
+        if self.window.sums:
+            self._write(step, {})
+
+    def _read(self, number: int, metrics: Metrics, load: Load) -> None:
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        for name in ("loss", "gradient_norm"):
+            if not math.isfinite(values[name]):
+                raise InputError(
+                    f"{name} is {values[name]} in step {number}, so training has stopped and its state was not saved: go on "
+                    "from the last checkpoint with a lower OptimizerConfig.learning_rate or another RANDOM_SEED."
+                )
+        self.window.add(values, load)
+        tokens = values["input_tokens"] + values["target_tokens"]
+        self._stopwatch.step(tokens=tokens, examples=load.examples, flops=load.flops)
+        self._log.advance(number)
+        if number % self._period == 0:
+            self._write(number, values)
+
+    def _write(self, number: int, last: dict[str, float]) -> None:
+        rates = self._stopwatch.lap()
+        achieved, peak = rates.get("flops"), self._peak
+        timing = {
+            "tokens_per_second": rates.get("tokens"),
+            "examples_per_second": rates.get("examples"),
+            "seconds_per_step": 1.0 / rates["steps"] if rates else None,
+            "mfu": achieved / (peak * self._devices) if achieved and peak else None,
+        }
+        rate = {"learning_rate": last["learning_rate"]} if last else {}
+        self._log.write(number, {**self.window.means(), **rate, **timing})

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -156,4 +156,5 @@ def _writing(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): give an EVAL_OUTPUT_DIR with room for it.") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()

@@ -45,15 +45,13 @@ def report(name: str, batches: list, seconds: float, number: int) -> None:
 
 
 def packed_here(data: list, num_open: int) -> tuple[list, int]:
-    rows = Rows(data, first=0, stride=1, task_feature_lengths=LENGTHS, num_open=num_open)
-    batches, packed = [], 0
-    for _ in range(len(data) // 200):
-        chosen = list(itertools.islice(rows, 32))
+    """All rows but those still open at the end, which an endless stream does not have."""
+    rows, batches, packed = Rows(data, first=0, stride=1, task_feature_lengths=LENGTHS, num_open=num_open), [], 0
+    while len(data) - packed > 60 * num_open:
+        chosen = list(itertools.islice(rows, 16))
         packed += sum(map(len, chosen))
         batch = batch_rows(chosen, LENGTHS)
         batches.append({"inputs": batch["encoder_segment_ids"], "targets": batch["decoder_segment_ids"]})
-        if packed > len(data) - 50 * num_open:
-            break
     return batches, packed
 
 
@@ -89,13 +87,10 @@ def run_feed(cache_dir: pathlib.Path, data: list, num_tasks: int) -> None:
     seconds = time.process_time() - start
     number = sum(int(batch["encoder_segment_ids"].max(axis=1).sum()) for batch in batches)
     feed.close()
-    report(
-        f"open_feed, {num_tasks} tasks",
-        [{"inputs": batch["encoder_segment_ids"], "targets": batch["decoder_segment_ids"]} for batch in batches],
-        seconds,
-        number,
-    )
-    print(json.dumps({"benchmark": "feed_start", "tasks": num_tasks, "open_s": round(opened, 3), "first_batch_s": round(first, 3)}))
+    segments = [{"inputs": batch["encoder_segment_ids"], "targets": batch["decoder_segment_ids"]} for batch in batches]
+    report(f"open_feed, {num_tasks} tasks", segments, seconds, number)
+    line = {"benchmark": "feed_start", "tasks": num_tasks, "open_s": round(opened, 3), "first_batch_s": round(first, 3)}
+    print(json.dumps(line), flush=True)
 
 
 def main() -> None:

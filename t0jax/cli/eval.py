@@ -1,0 +1,112 @@
+"""`t0jax eval`: score every wording of a mixture's `_score_eval` tasks by rank classification."""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from t0jax.cli.recipe import add_gin_arguments, run_of, run_text
+from t0jax.config import Run
+from t0jax.data.universe import SCORE_EVAL, PromptedTask, mixture_tasks, task_name
+from t0jax.errors import InputError
+from t0jax.rank import Origin
+
+if TYPE_CHECKING:
+    from t0jax.batch import RankExample
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the command."""
+    add_gin_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate and print the table; the files are `scores.jsonl` and `results.json` in EVAL_OUTPUT_DIR."""
+    from t0jax.mesh import start_distributed
+    from t0jax.report.evaluation import read_evaluation
+    from t0jax.report.table import print_table
+
+    start_distributed()
+    described = run_of(arguments)
+    run_evaluation(described)
+    evaluation = read_evaluation(str(_output_dir(described)))
+    print_table(evaluation.outcomes, comparisons={}, title=described.data.mixture_or_task_name)
+    return 0
+
+
+def run_evaluation(described: Run) -> dict[str, Any]:
+    """Cache what is not cached, score all choices, write both files, and return what `results.json` holds."""
+    from t0jax.cli.prepare import ensure_cache
+    from t0jax.cli.weights import open_model, open_vocabulary
+    from t0jax.evaluation.engine import evaluate
+    from t0jax.evaluation.score import Scorer
+
+    data, output_dir = described.data, _output_dir(described)
+    tasks = scored_tasks(data.mixture_or_task_name)
+    open_vocabulary(described)
+    opened = open_model(described)  # first: a wrong checkpoint is found before minutes of caching
+    cache_dir = Path(ensure_cache(described, tasks))
+    scorer = Scorer(
+        opened.model,
+        opened.params,
+        task_feature_lengths=data.task_feature_lengths,
+        batch_size=data.batch_size,
+        mesh=opened.mesh,
+    )
+    about = {
+        "mixture": data.mixture_or_task_name,
+        "split": data.split,
+        "checkpoint": opened.checkpoint,
+        "step": opened.step,
+        "config": run_text(described),
+        "skipped_rows": _skipped_rows(cache_dir, tasks, data.split),
+    }
+    examples = list(_examples(described, cache_dir, tasks))
+    return evaluate(scorer, examples, origins_of(tasks), output_dir, about=about)
+
+
+def scored_tasks(name: str) -> tuple[PromptedTask, ...]:
+    """The `_score_eval` tasks of a mixture; an InputError when it is a training mixture."""
+    tasks = mixture_tasks(name)
+    if not all(task.is_scored for task in tasks):
+        raise InputError(
+            f"{name} is not for rank classification: give a mixture or task whose name ends in {SCORE_EVAL}, "
+            "as --gin.MIXTURE_OR_TASK_NAME=t0_eval_score_eval."
+        )
+    return tasks
+
+
+def origins_of(tasks: Iterable[PromptedTask]) -> dict[str, Origin]:
+    """Each task's dataset as it is reported: `super_glue/rte`; a round is a dataset of its own, `anli/r1`."""
+    origins = {}
+    for task in tasks:
+        plain = task_name(task.dataset, task.subset, task.template)
+        suffix = task.name.removesuffix(SCORE_EVAL).removeprefix(plain).strip("_")
+        parts = [part for part in (task.dataset, task.subset, suffix) if part]
+        origins[task.name] = Origin("/".join(parts), task.family, task.template)
+    return origins
+
+
+def _output_dir(described: Run) -> Path:
+    if described.evaluate.eval_output_dir is None:
+        raise InputError("The scores need a place: give --gin.EVAL_OUTPUT_DIR=DIR.")
+    return Path(described.evaluate.eval_output_dir)
+
+
+def _examples(described: Run, cache_dir: Path, tasks: Sequence[PromptedTask]) -> "Iterator[RankExample]":
+    from t0jax.data.feed import rank_examples
+
+    data = described.data
+    for task in tasks:
+        yield from rank_examples(cache_dir, task.name, data.split, data.task_feature_lengths, data.num_examples)
+
+
+def _skipped_rows(cache_dir: Path, tasks: Sequence[PromptedTask], split: str) -> dict[str, int]:
+    """How many rows each template does not apply to, where the cache says so and there are any."""
+    skipped = {}
+    for task in tasks:
+        stats = json.loads((cache_dir / task.name / f"stats.{split}.json").read_text(encoding="utf-8"))
+        if rows := stats.get("skipped"):
+            skipped[task.name] = rows
+    return skipped

@@ -1,0 +1,56 @@
+"""A run's model with its weights: those of a checkpoint, or fresh ones."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from t0jax.checkpoints import whole
+from t0jax.checkpoints.orbax import restore_params
+from t0jax.config import Run
+from t0jax.data.vocabulary import Vocabulary
+from t0jax.errors import InputError
+from t0jax.mesh import check_divides, constrain_to, make_mesh, sharding_of
+from t0jax.model.parameters import abstract_parameters, init_parameters, logical_axes
+from t0jax.model.t5 import T5
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A T5 that can be applied: its parameters lie on the mesh."""
+
+    model: T5
+    params: Any
+    mesh: Mesh
+    checkpoint: str | None
+    step: int | None
+
+
+def open_model(run: Run) -> OpenModel:
+    """Restore the parameters of `checkpoint_path`; without one, those that training from `random_seed` would begin with."""
+    mesh = make_mesh(run.mesh)
+    shapes, axes = abstract_parameters(run.model), logical_axes(run.model)
+    check_divides(mesh, shapes, axes)
+    shardings = sharding_of(mesh, axes)
+    model = T5(run.model, constrain_to(mesh))
+    path = run.evaluate.checkpoint_path
+    if path is None:
+        make = jax.jit(lambda key: init_parameters(run.model, key), out_shardings=shardings)
+        return OpenModel(model, make(jax.random.key(run.train.random_seed)), mesh, None, None)
+    checkpoint = whole.latest(path)
+    like = jax.tree.map(lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), shapes, shardings)
+    return OpenModel(model, restore_params(checkpoint, like), mesh, checkpoint, whole.step_of(checkpoint))
+
+
+def open_vocabulary(run: Run) -> Vocabulary:
+    """The run's vocabulary; an InputError when the model has no row for some of its pieces."""
+    if run.data.vocabulary is None:
+        raise InputError("Tokens need a vocabulary: give --gin.VOCABULARY=PATH, a SentencePiece model (spiece.model).")
+    vocabulary = Vocabulary(run.data.vocabulary)
+    if vocabulary.size > run.model.vocab_size:
+        raise InputError(
+            f"The vocabulary {vocabulary.path} has {vocabulary.size} pieces, the model has room for {run.model.vocab_size}: "
+            "give the vocabulary that the model was trained with."
+        )
+    return vocabulary

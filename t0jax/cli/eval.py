@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from t0jax.cli.recipe import add_gin_arguments, run_of, run_text
 from t0jax.config import Run
-from t0jax.data.universe import SCORE_EVAL, PromptedTask, mixture_tasks, task_name
 from t0jax.errors import InputError
-from t0jax.rank import Origin
 
 if TYPE_CHECKING:
     from t0jax.batch import RankExample
+    from t0jax.data.universe import PromptedTask
+    from t0jax.rank import Origin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +66,10 @@ def run_evaluation(described: Run) -> dict[str, Any]:
     return evaluate(scorer, examples, origins_of(tasks), output_dir, about=about)
 
 
-def scored_tasks(name: str) -> tuple[PromptedTask, ...]:
+def scored_tasks(name: str) -> "tuple[PromptedTask, ...]":
     """The `_score_eval` tasks of a mixture; an InputError when it is a training mixture."""
+    from t0jax.data.universe import SCORE_EVAL, mixture_tasks
+
     tasks = mixture_tasks(name)
     if not all(task.is_scored for task in tasks):
         raise InputError(
@@ -77,8 +79,11 @@ def scored_tasks(name: str) -> tuple[PromptedTask, ...]:
     return tasks
 
 
-def origins_of(tasks: Iterable[PromptedTask]) -> dict[str, Origin]:
+def origins_of(tasks: "Iterable[PromptedTask]") -> "dict[str, Origin]":
     """Each task's dataset as it is reported: `super_glue/rte`; a round is a dataset of its own, `anli/r1`."""
+    from t0jax.data.universe import SCORE_EVAL, task_name
+    from t0jax.rank import Origin
+
     origins = {}
     for task in tasks:
         plain = task_name(task.dataset, task.subset, task.template)
@@ -94,7 +99,7 @@ def _output_dir(described: Run) -> Path:
     return Path(described.evaluate.eval_output_dir)
 
 
-def _examples(described: Run, cache_dir: Path, tasks: Sequence[PromptedTask]) -> "Iterator[RankExample]":
+def _examples(described: Run, cache_dir: Path, tasks: "Sequence[PromptedTask]") -> "Iterator[RankExample]":
     from t0jax.data.feed import rank_examples
 
     data = described.data
@@ -102,7 +107,7 @@ def _examples(described: Run, cache_dir: Path, tasks: Sequence[PromptedTask]) ->
         yield from rank_examples(cache_dir, task.name, data.split, data.task_feature_lengths, data.num_examples)
 
 
-def _skipped_rows(cache_dir: Path, tasks: Sequence[PromptedTask], split: str) -> dict[str, int]:
+def _skipped_rows(cache_dir: Path, tasks: "Sequence[PromptedTask]", split: str) -> dict[str, int]:
     """How many rows each template does not apply to, where the cache says so and there are any."""
     skipped = {}
     for task in tasks:

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from t0jax.batch import EOS_ID, RankExample
 from t0jax.cli.recipe import add_gin_arguments, read_run
 from t0jax.config import Run
 from t0jax.errors import InputError
@@ -94,6 +91,9 @@ def _prompts(arguments: argparse.Namespace) -> list[str]:
 def _rank(
     described: Run, opened: "OpenModel", vocabulary: "Vocabulary", prompts: Sequence[str], choices: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
+    import numpy as np
+
+    from t0jax.batch import EOS_ID, RankExample
     from t0jax.evaluation.score import Scorer
 
     answers = [np.array([*tokens, EOS_ID]) for tokens in vocabulary.encode(choices)]
@@ -107,6 +107,8 @@ def _rank(
 def _generate(
     described: Run, opened: "OpenModel", vocabulary: "Vocabulary", prompts: Sequence[str], _: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
+    import numpy as np
+
     from t0jax.evaluation.generate import Generator
 
     generator = Generator(opened.model, opened.params, mesh=opened.mesh, **_shape(described, len(prompts)))

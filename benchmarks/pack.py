@@ -1,9 +1,8 @@
-"""Packing quality and the speed of the feed on lengths like P3's, one core: `python benchmarks/pack.py [examples]`."""
+"""Packing quality and the speed of the feed on lengths like P3's, on one core."""
 
 import itertools
 import json
 import pathlib
-import sys
 import tempfile
 import time
 
@@ -94,7 +93,7 @@ def run_feed(cache_dir: pathlib.Path, data: list, num_tasks: int) -> None:
 
 
 def main() -> None:
-    data = examples(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    data = examples(20_000)
     for num_open in (8, 32, 64, 128):
         start = time.process_time()
         batches, packed = packed_here(data, num_open)

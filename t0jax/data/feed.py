@@ -111,9 +111,7 @@ def open_feed(
         raise InputError(f"{data.num_streams} data streams cannot be shared by {process_count} processes; {remedy}.")
     splits = _open_splits(data, tasks_with_rates)
     sources = [grain.MapDataset.source(split) for split, _ in splits]
-    mixed = grain.MapDataset.select_from_datasets(sources, _schedule(data, splits))
-    lengths = data.task_feature_lengths
-    examples = mixed.map(lambda example: {name: example[name][:length] for name, length in lengths.items()})
+    examples = grain.MapDataset.select_from_datasets(sources, _schedule(data, splits))
     each = data.num_streams // process_count
     streams = range(process_index * each, (process_index + 1) * each)
     return GrainFeed(_Batches(examples, streams, data), _fingerprint(data, splits))

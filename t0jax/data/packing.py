@@ -8,11 +8,11 @@ import numpy as np
 from t0jax.batch import PAD_ID, Batch, decoder_inputs
 
 Example = Mapping[str, np.ndarray]
-"""int32 arrays `inputs` and `targets`, no longer than a row."""
+"""int32 arrays `inputs` and `targets`."""
 
 
 class Rows:
-    """Endless rows, each a list of examples that fit into it together, from every `stride`-th element of `examples`.
+    """Endless rows, each a list of examples that fit into it together, from every `stride`-th element of `examples`, trimmed.
 
     An example joins the open row that it leaves the least encoder room in. When none has room for it, the row that is fullest
     in either feature is done. With `num_open` 0 every example is a row of its own.
@@ -22,7 +22,8 @@ class Rows:
         self, examples: Any, *, first: int, stride: int, task_feature_lengths: Mapping[str, int], num_open: int
     ) -> None:
         self._examples, self._next, self._stride = examples, first, stride
-        self._lengths = np.array([task_feature_lengths["inputs"], task_feature_lengths["targets"]])
+        self._limits = (task_feature_lengths["inputs"], task_feature_lengths["targets"])
+        self._lengths = np.array(self._limits)
         self._open: list[list[int]] = [[] for _ in range(num_open)]
         self._held: dict[int, Example] = {}
         self._room = np.repeat(self._lengths[:, None], num_open, axis=1)
@@ -33,7 +34,7 @@ class Rows:
     def __next__(self) -> list[Example]:
         while True:
             index, self._next = self._next, self._next + self._stride
-            example = self._examples[index]
+            example = self._read(index)
             if not self._open:
                 return [example]
             size = (len(example["inputs"]), len(example["targets"]))
@@ -48,6 +49,11 @@ class Rows:
             self._put(row, index, example)
             if done:
                 return done
+
+    def _read(self, index: int) -> Example:
+        """Element `index`, cut to a row's lengths as SeqIO cuts it: an end-of-sequence token beyond them is lost."""
+        example, (inputs, targets) = self._examples[index], self._limits
+        return {"inputs": example["inputs"][:inputs], "targets": example["targets"][:targets]}
 
     def _put(self, row: int, index: int, example: Example) -> None:
         self._open[row].append(index)
@@ -66,7 +72,7 @@ class Rows:
         self._room = np.repeat(self._lengths[:, None], len(self._open), axis=1)
         for row, indices in enumerate(state["open"]):
             for index in map(int, indices.split()):
-                self._put(row, index, self._examples[index])
+                self._put(row, index, self._read(index))
 
 
 def _lay_out(rows: Sequence[Sequence[np.ndarray]], length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

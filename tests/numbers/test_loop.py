@@ -1,0 +1,162 @@
+"""The loop keeps its promises about order, files and ends."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from tiny_run import MODEL, NumberedFeed, tiny_run
+
+from t0jax.checkpoints import whole
+from t0jax.errors import InputError
+from t0jax.training.interruption import Stopped
+from t0jax.training.log import drop_lines_after
+from t0jax.training.loop import Hook, train
+from t0jax.training.step import State
+from t0jax.training.throughput import Stopwatch, peak_flops
+
+
+def lines(folder: pathlib.Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_equal(left: Any, right: Any) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a), np.asarray(b)), left, right)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, State, list[tuple[int, int]]]:
+    """A run of 12 steps that saved at 5, 10 and 12 and whose hook looked every 4 steps."""
+    folder = tmp_path_factory.mktemp("run")
+    seen: list[tuple[int, int]] = []
+    hook = Hook(period=4, call=lambda step, state: seen.append((step, int(state.step))))
+    state = train(tiny_run(folder), NumberedFeed(), config_text="text", hooks=[hook])
+    return folder, state, seen
+
+
+Finished = tuple[pathlib.Path, State, list[tuple[int, int]]]
+
+
+def test_saving_and_hooks_see_the_state_before_the_step(finished: Finished) -> None:
+    folder, state, seen = finished
+    assert int(state.step) == 12
+    assert seen == [(0, 0), (4, 4), (8, 8), (12, 12)]
+    assert whole.steps(folder) == [5, 10, 12]
+    saved = json.loads((folder / "checkpoint_5/position.json").read_text())
+    assert saved["data"] == {"streams": {"0": {"at": 5}}}, "the next batch is the one that step 5 will see"
+    assert (folder / "checkpoint_5/config.gin").read_text() == "text"
+
+
+def test_every_line_says_what_the_issue_asks_for(finished: Finished) -> None:
+    folder, _, _ = finished
+    said = lines(folder)
+    assert [line["step"] for line in said] == [2, 4, 6, 8, 10, 12]
+    names = {"loss", "accuracy", "learning_rate", "gradient_norm", "tokens_per_second", "encoder_fill", "decoder_fill"}
+    assert names | {"seconds_per_step", "mfu"} <= said[0].keys()
+    assert said[0]["mfu"] is None, "the peak of a CPU is not known"
+    assert 0 < said[0]["encoder_fill"] <= 1
+    assert said[-1]["loss"] < said[0]["loss"] * 1.5
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_a_finished_run_is_left_as_it_is(finished: Finished) -> None:
+    folder, state, _ = finished
+    before = (folder / "metrics.jsonl").read_text()
+    again = train(tiny_run(folder), NumberedFeed(), config_text="text")
+    assert_equal(again, state)
+    assert (folder / "metrics.jsonl").read_text() == before
+    assert whole.steps(folder) == [5, 10, 12]
+
+
+def test_a_longer_run_goes_on_where_the_shorter_one_ended(finished: Finished, tmp_path: pathlib.Path) -> None:
+    folder, state, _ = finished
+    train(tiny_run(tmp_path, train_steps=7), NumberedFeed(), config_text="")
+    longer = train(tiny_run(tmp_path), NumberedFeed(), config_text="")
+    assert_equal(longer, state)
+    assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6, 7, 8, 10, 12]
+    timed = {"tokens_per_second", "examples_per_second", "seconds_per_step"}
+    exact = [{name: value for name, value in line.items() if name not in timed} for line in lines(tmp_path) if line["step"] != 7]
+    assert exact == [{name: value for name, value in line.items() if name not in timed} for line in lines(folder)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_same_command_resumes(finished: Finished, tmp_path: pathlib.Path, number: signal.Signals) -> None:
+    def ask(step: int, state: State) -> None:
+        if step == 3:
+            os.kill(os.getpid(), number)
+
+    handler = signal.getsignal(number)
+    with pytest.raises(Stopped, match=f"stopped at step 4 by {number.name}") as stopped:
+        train(tiny_run(tmp_path), NumberedFeed(), config_text="", hooks=[Hook(1, ask)])
+    assert stopped.value.signal_number == number
+    assert signal.getsignal(number) == handler
+    assert whole.steps(tmp_path) == [4]
+    assert_equal(train(tiny_run(tmp_path), NumberedFeed(), config_text=""), finished[1])
+
+
+def test_a_loss_that_is_no_number_stops_training_and_is_not_saved(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"is (nan|inf) in step \d+, so training has stopped.*learning_rate"):
+        train(tiny_run(tmp_path, learning_rate=1e30, checkpoint_period=1), NumberedFeed(), config_text="")
+    for step in whole.steps(tmp_path):
+        values = json.loads((tmp_path / f"checkpoint_{step}/position.json").read_text())["window"].values()
+        assert all(np.isfinite(list(values)))
+    assert len(whole.steps(tmp_path)) < 12
+
+
+def test_another_run_s_checkpoint_begins_a_run_at_its_step(finished: Finished, tmp_path: pathlib.Path) -> None:
+    folder, state, _ = finished
+    path = str(folder / "checkpoint_10")
+    restored = train(tiny_run(tmp_path / "a", initial_checkpoint_path=path), feed_at(10), config_text="")
+    assert_equal(restored, state)
+    run = tiny_run(tmp_path / "b", initial_checkpoint_path=path, restore_optimizer=False, train_steps=11)
+    fresh = train(run, feed_at(10), config_text="")
+    assert int(fresh.step) == int(fresh.opt_state.step) == 11
+    with pytest.raises(AssertionError):
+        assert_equal(fresh.params, state.params)
+    with pytest.raises(InputError, match=r"TRAIN_STEPS is 10, but .*checkpoint_10 is already at step 10.*10 \+ the steps"):
+        train(tiny_run(tmp_path / "c", initial_checkpoint_path=path, train_steps=10), NumberedFeed(), config_text="")
+
+
+def feed_at(place: int) -> NumberedFeed:
+    feed = NumberedFeed()
+    feed.at = place
+    return feed
+
+
+def test_another_model_is_refused(finished: Finished, tmp_path: pathlib.Path) -> None:
+    other = dataclasses.replace(MODEL, mlp_dim=64)
+    run = tiny_run(tmp_path, model=other, initial_checkpoint_path=str(finished[0]), train_steps=20)
+    with pytest.raises(InputError, match=r"mlp/wi_0/kernel the checkpoint holds \(1, 16, 32\) and this run has \(1, 16, 64\)"):
+        train(run, NumberedFeed(), config_text="")
+    with pytest.raises(InputError, match="give --gin.MODEL_DIR"):
+        train(dataclasses.replace(run, train=dataclasses.replace(run.train, model_dir=None)), NumberedFeed(), config_text="")
+
+
+def test_lines_beyond_the_resumed_step_and_broken_ones_are_dropped(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 2}\n{"step": 4}\n{"step": 6}\n{"st')
+    drop_lines_after(pathlib.Path(path), 4)
+    assert path.read_text() == '{"step": 2}\n{"step": 4}\n'
+
+
+def test_the_stopwatch_leaves_out_the_first_step_and_what_is_held() -> None:
+    clock = iter([0.0, 5.0, 8.0, 12.0, 20.0])
+    watch = Stopwatch(now=lambda: next(clock))
+    watch.step(tokens=100)  # at 0: the first step ends
+    with watch.hold():  # 5 to 8
+        pass
+    watch.step(tokens=90)
+    rates = watch.lap()  # at 12
+    assert rates == {"steps": 1 / 9, "tokens": 10.0}
+
+
+def test_the_peak_of_a_device_is_found_by_the_longest_name() -> None:
+    assert peak_flops("TPU v5 lite") == 197e12
+    assert peak_flops("TPU v5") == 459e12
+    assert peak_flops("NVIDIA H100 80GB HBM3") == 989e12
+    assert peak_flops("cpu") is None

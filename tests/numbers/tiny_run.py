@@ -1,0 +1,47 @@
+"""A run of seconds: a T5 of one layer a stack, and a feed of random batches that knows its place."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from t0jax.batch import Batch, synthetic_batch
+from t0jax.config import DataConfig, EvalConfig, MeshConfig, ModelConfig, OptimizerConfig, Run, TrainConfig
+from t0jax.errors import InputError
+
+MODEL = ModelConfig(
+    vocab_size=64, emb_dim=16, num_heads=2, head_dim=8, mlp_dim=32, num_encoder_layers=1, num_decoder_layers=1
+)
+
+
+class NumberedFeed:
+    """Batch n is made from the seed n; its place is n."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        batch = synthetic_batch(batch_size=8, inputs_length=16, targets_length=8, vocab_size=64, segments=2, seed=self.at)
+        self.at += 1
+        return batch
+
+    def position(self) -> dict[str, Any]:
+        return {"streams": {"0": {"at": self.at}}}
+
+    def seek(self, position: dict[str, Any]) -> None:
+        if "streams" not in position:
+            raise InputError("The position belongs to other data.")
+        self.at = position["streams"]["0"]["at"]
+
+
+def tiny_run(model_dir: Any, *, model: ModelConfig = MODEL, learning_rate: float = 1e-2, **train: Any) -> Run:
+    settings = {"train_steps": 12, "checkpoint_period": 5, "stats_period": 2, **train}
+    return Run(
+        model=model,
+        optimizer=OptimizerConfig(learning_rate=learning_rate),
+        mesh=MeshConfig(),
+        data=DataConfig(mixture_or_task_name="synthetic", batch_size=8),
+        train=TrainConfig(model_dir=str(model_dir), **settings),
+        evaluate=EvalConfig(),
+    )

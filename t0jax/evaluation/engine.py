@@ -126,7 +126,7 @@ def _counts(scorer: Scorer, examples: Sequence[RankExample]) -> dict[str, int]:
         "examples": len(examples),
         "choices": len(choices),
         "inputs_at_length_limit": sum(len(example.inputs) >= limit for example in examples),
-        "choices_cut": sum(len(choice) == 0 or choice[-1] != EOS_ID for choice in choices),
+        "choices_cut": sum(len(choice) == 0 or int(choice[-1]) != EOS_ID for choice in choices),
     }
 
 

@@ -141,7 +141,7 @@ def _schedule(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> 
 
 def _fingerprint(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> dict[str, Any]:
     """What two feeds have in common if and only if they hand out the same batches, as JSON values."""
-    tasks = [[split.task, rate, split.stats] for split, rate in splits]
+    tasks = [[split.task, rate, split.info, split.stats] for split, rate in splits]
     digest = hashlib.sha256(json.dumps(tasks, sort_keys=True).encode()).hexdigest()[:16]
     names = ("split", "batch_size", "pack", "packing_bins", "num_streams", "shuffle_seed", "num_examples")
     return {

@@ -27,10 +27,10 @@ class CachedSplit:
         self._remedy = f"run `t0jax cache --tasks {task} --output_cache_dir {cache_dir}` again"
         if not (self.folder / "COMPLETED").is_file():
             raise self._not_cached(pathlib.Path(cache_dir))
-        info, self.stats = self._read_json("info"), self._read_json("stats")
-        if absent := [name for name in self._features if info and name not in info.get("features", {})]:
+        self.info, self.stats = self._read_json("info"), self._read_json("stats")
+        if absent := [name for name in self._features if self.info and name not in self.info.get("features", {})]:
             raise InputError(f"{self.folder}: the {split} split has no feature {absent[0]!r}; {self._remedy}.")
-        number = info.get("num_shards", 0)  # SeqIO writes an empty info for a split without examples
+        number = self.info.get("num_shards", 0)  # SeqIO writes an empty info for a split without examples
         self._shards = [RecordFile(self._shard_path(shard, number)) for shard in range(number)]
         self._ends = list(itertools.accumulate(len(shard) for shard in self._shards))
         expected = self.stats.get("examples")

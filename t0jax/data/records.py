@@ -46,7 +46,7 @@ def masked_crc32c(payload: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & _MAX32
 
 
-def _index_path(path: pathlib.Path) -> pathlib.Path:
+def index_path(path: pathlib.Path) -> pathlib.Path:
     """Where each record of `path` starts, kept beside it so that opening millions of records does not walk through them."""
     return path.with_name(path.name + ".starts.npy")
 
@@ -66,9 +66,11 @@ class RecordWriter:
         self._starts.append(self._starts[-1] + _FRAME + len(record))
 
     def close(self) -> None:
-        """Finish the file and write its index."""
+        """Finish the file and write its index; a second time changes nothing."""
+        if self._file.closed:
+            return
         self._file.close()
-        np.save(_index_path(self._path), np.frombuffer(self._starts, np.int64))
+        np.save(index_path(self._path), np.frombuffer(self._starts, np.int64))
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +88,7 @@ class RecordFile(Sequence[bytes]):
         with open(path, "rb") as file:
             is_empty = not file.seek(0, 2)  # an empty file cannot be mapped
             self._bytes: bytes | mmap.mmap = b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        index = _index_path(self._path)
+        index = index_path(self._path)
         starts = np.load(index) if index.is_file() else None
         self._starts = starts if starts is not None and starts[-1] == len(self._bytes) else self._walk()
 

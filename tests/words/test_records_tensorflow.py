@@ -1,8 +1,12 @@
 """Records agree with TensorFlow's, both ways."""
 
+import json
+
 import numpy as np
+import seqio
 import tensorflow as tf
 
+from t0jax.data.feed import rank_examples
 from t0jax.data.records import RecordFile, RecordWriter, decode_example, encode_example
 
 FEATURES = {
@@ -44,3 +48,24 @@ def test_we_read_what_tensorflow_writes(tmp_path):
     assert decoded["weight"] == np.float32(0.5) and decoded["is_correct"] == 1
     assert decoded["text"] == ["é".encode()] and decoded["texts"] == [b"\x00\xff", b"b"]
     assert decoded["empty"].size == 0
+
+
+def test_seqios_own_encoding_of_choices_is_read(tmp_path):
+    folder = tmp_path / "task_score_eval"
+    folder.mkdir()
+    with tf.io.TFRecordWriter(str(folder / "test.tfrecord-00000-of-00001")) as writer:
+        for number in (1, 0):
+            tokens = {"inputs": tf.constant([5, 6, 7], tf.int32), "targets": tf.constant([8 + number, 1], tf.int32)}
+            marks = {
+                "idx": tf.constant([4, number], tf.int32),
+                "is_correct": tf.constant(int(number == 1)),
+                "weight": tf.constant(1.0),
+            }
+            writer.write(seqio.utils.dict_to_tfexample({**tokens, **marks}).SerializeToString())
+    features = {name: {"shape": [None], "dtype": "int32"} for name in ("inputs", "targets", "idx", "is_correct", "weight")}
+    (folder / "info.test.json").write_text(json.dumps({"num_shards": 1, "features": features}))
+    (folder / "stats.test.json").write_text('{"examples": 2}')
+    (folder / "COMPLETED").touch()
+    (example,) = rank_examples(tmp_path, "task_score_eval", "test", {"inputs": 2, "targets": 2})
+    assert example.example == 4 and example.inputs.tolist() == [5, 6]
+    assert [choice.tolist() for choice in example.choices] == [[8, 1], [9, 1]] and example.is_correct == (False, True)

@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from t0jax.data.universe import datasets, frozen_path
+from t0jax.demo.suite import DATASETS
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted, Renderer
 from t0jax.prompts.templates import Template, load_templates
 
 ROWS_PER_SPLIT = 50
+DEMO_ROWS = 20
 LEAST_TEMPLATES = 200
+NO_TEMPLATES = ("jigsaw_toxicity_pred", None)  # named in T0's table; promptsource has none for it
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*templates.yaml:ResourceWarning")
 
@@ -68,6 +72,12 @@ def first_rows(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in itertools.islice(lines, ROWS_PER_SPLIT)]
 
 
+def report(number: int, rows: str, record_property: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    record_property("templates_compared", number)
+    with capsys.disabled():
+        print(f"\n{number} templates compared on {rows}")
+
+
 def test_every_template_renders_as_promptsource_on_real_rows(
     promptsource_templates: ModuleType, shared_data: Path, record_property: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,11 +88,28 @@ def test_every_template_renders_as_promptsource_on_real_rows(
         number, differing = differences(promptsource_templates, folder.parent.name, subset, rows)
         compared += number
         found += differing
-    record_property("templates_compared", compared)
-    with capsys.disabled():
-        print(f"\n{compared} templates compared on real rows")
+    report(compared, "real rows", record_property, capsys)
     assert not found
     assert compared >= LEAST_TEMPLATES
+
+
+def test_every_template_renders_as_promptsource_on_the_demo_rows(
+    promptsource_templates: ModuleType, record_property: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared, found = 0, []
+    for dataset in DATASETS:
+        rows = list(dataset.rows("validation", DEMO_ROWS, seed=0))
+        number, differing = differences(promptsource_templates, dataset.name, dataset.subset, rows)
+        compared += number
+        found += differing
+    report(compared, "rows of the demonstration", record_property, capsys)
+    assert not found
+    assert compared >= LEAST_TEMPLATES
+
+
+def test_every_template_of_the_tables_compiles_in_the_sandbox() -> None:
+    compiled = [Renderer(template) for key in datasets() if key != NO_TEMPLATES for template in load_templates(*key).values()]
+    assert len(compiled) == frozen_path().read_text(encoding="utf-8").count("\n") - 1
 
 
 def template(jinja: str, answer_choices: str | None = None) -> Template:

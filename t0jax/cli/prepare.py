@@ -1,0 +1,88 @@
+"""The cache that a run reads, built in a process of its own when it is not there: a trainer never loads TensorFlow or Jinja."""
+
+import dataclasses
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from t0jax.config import Run
+from t0jax.errors import InputError
+
+if TYPE_CHECKING:
+    from t0jax.data.universe import PromptedTask
+
+
+def with_cache(run: Run, tasks: "Sequence[PromptedTask]") -> Run:
+    """The run, whose cache is now there and named in `data.cache_dir`; of several hosts the first one builds it."""
+    import jax
+    from jax.experimental import multihost_utils
+
+    if jax.process_index() == 0:
+        ensure_cache(run, tasks)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("cache")
+    return dataclasses.replace(run, data=dataclasses.replace(run.data, cache_dir=str(_cache_dir(run))))
+
+
+def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
+    """The folder that holds the tasks' split, rendered from data_dir where it lacks them (or all anew without use_cached_tasks).
+
+    An InputError where they are missing and there is no data_dir; SystemExit with the status of `t0jax cache` where that
+    failed, after it has said why.
+    """
+    cache_dir = _cache_dir(run)
+    wanted = [task.name for task in tasks]
+    if run.data.use_cached_tasks:
+        wanted = [name for name in wanted if not is_cached(cache_dir, name, run.data.split)]
+    if not wanted:
+        return str(cache_dir)
+    if run.data.data_dir is None or run.data.vocabulary is None:
+        lacking = "DATA_DIR" if run.data.data_dir is None else "VOCABULARY"
+        by_hand = ["t0jax", "cache", "--mixture", run.data.mixture_or_task_name, *_flags(run, cache_dir)]
+        raise InputError(
+            f"{len(wanted)} of {len(tasks)} tasks have no {run.data.split!r} split in the cache {cache_dir}, {wanted[0]} for one: "
+            f"give --gin.{lacking}=..., or cache them with `{shlex.join(by_hand)}`."
+        )
+    if not run.data.use_cached_tasks:
+        for name in wanted:
+            _info(cache_dir, name, run.data.split).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "t0jax", "cache", "--tasks", ",".join(wanted), *_flags(run, cache_dir)]
+    status = subprocess.run(command, check=False).returncode
+    if status != 0:
+        raise SystemExit(status)
+    return str(cache_dir)
+
+
+def is_cached(cache_dir: Path, task: str, split: str) -> bool:
+    """Whether the cache holds this split of the task: its info is written last."""
+    return _info(cache_dir, task, split).is_file()
+
+
+def _info(cache_dir: Path, task: str, split: str) -> Path:
+    return cache_dir / task / f"info.{split}.json"
+
+
+def _cache_dir(run: Run) -> Path:
+    if run.data.cache_dir is not None:
+        return Path(run.data.cache_dir)
+    folder = run.train.model_dir or run.evaluate.eval_output_dir
+    if folder is None:
+        raise InputError("The cache has no place: give --gin.CACHE_DIR=DIR, or --gin.MODEL_DIR=DIR to have it in DIR/cache.")
+    return Path(folder) / "cache"
+
+
+def _flags(run: Run, cache_dir: Path) -> list[str]:
+    """How `t0jax cache` is told about the run; what the run does not know stands as a capital letter."""
+    data = run.data
+    flags = {
+        "--splits": data.split,
+        "--output_cache_dir": str(cache_dir),
+        "--data_dir": data.data_dir or "D",
+        "--vocabulary": data.vocabulary or "V",
+    }
+    if data.num_examples is not None:
+        flags["--num_examples"] = str(data.num_examples)
+    return [word for flag in flags.items() for word in flag]

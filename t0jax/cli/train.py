@@ -1,0 +1,58 @@
+"""`t0jax train`: train a T5 on a mixture. Status 0: done; 2: bad input; 143 or 130: stopped by SIGTERM or SIGINT and saved."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from t0jax.cli.recipe import add_gin_arguments, run_of, run_text
+from t0jax.config import Run
+from t0jax.errors import InputError
+
+if TYPE_CHECKING:
+    from t0jax.training.loop import Hook
+    from t0jax.training.step import State
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the command."""
+    add_gin_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; a run that has saved resumes from its MODEL_DIR. The status says how it ended."""
+    described = run_of(arguments)
+    from t0jax.mesh import start_distributed
+    from t0jax.training.interruption import Stopped
+
+    start_distributed()
+    try:
+        run_training(described)
+    except Stopped as stopped:
+        print(f"t0jax: {stopped}", file=sys.stderr)
+        return 128 + stopped.signal_number
+    return 0
+
+
+def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
+    """Cache what is not cached, train, and return the last state; the checkpoints lie in MODEL_DIR."""
+    if described.train.model_dir is None:
+        raise InputError("The run has no MODEL_DIR to save in: give --gin.MODEL_DIR=DIR.")
+    import jax
+
+    from t0jax.cli.prepare import with_cache
+    from t0jax.cli.weights import open_vocabulary
+    from t0jax.data.feed import open_feed
+    from t0jax.data.universe import mixture_tasks
+    from t0jax.training.loop import train
+
+    tasks = mixture_tasks(described.data.mixture_or_task_name)
+    if described.data.vocabulary is not None:
+        open_vocabulary(described)
+    prepared = with_cache(described, tasks)
+    rates = [(task.name, task.rate) for task in tasks]
+    feed = open_feed(prepared.data, rates, process_index=jax.process_index(), process_count=jax.process_count())
+    try:
+        return train(prepared, feed, config_text=run_text(described), hooks=hooks)
+    finally:
+        feed.close()

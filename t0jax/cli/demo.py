@@ -1,0 +1,199 @@
+"""`t0jax demo`: T0's idea on this machine, from generated rows to a report, by the commands that serve real rows."""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from t0jax.errors import InputError
+
+SEED = 1122
+"""Fixed before any held-out score was seen: docs/decisions/2026-11-22-demo.md."""
+MODEL, SCORES = "model", "eval"
+ALL_WORDINGS, ONE_WORDING, UNTRAINED = "all_wordings", "one_wording", "untrained"
+
+
+@dataclass(frozen=True)
+class _Size:
+    """How much there is of everything; None leaves it to the tables and the recipe."""
+
+    train_rows: int | None
+    held_out_rows: int
+    train_steps: int | None
+
+
+_FULL = _Size(train_rows=None, held_out_rows=300, train_steps=None)
+_QUICK = _Size(train_rows=24, held_out_rows=12, train_steps=20)
+
+
+@dataclass(frozen=True)
+class _Demo:
+    """What to run and where its parts lie."""
+
+    folder: Path
+    seed: int
+    is_one_wording: bool
+    size: _Size
+
+    @property
+    def name(self) -> str:
+        """Of the run: the folder of its model, scores and report."""
+        return ONE_WORDING if self.is_one_wording else ALL_WORDINGS
+
+    @property
+    def mixture(self) -> str:
+        """What is trained on."""
+        return "demo_train_one_og_prompt" if self.is_one_wording else "demo_train"
+
+    @property
+    def rows(self) -> Path:
+        """`<dataset>/<subset or default>/<split>.jsonl`."""
+        return self.folder / "rows"
+
+    @property
+    def vocabulary(self) -> Path:
+        """A SentencePiece model."""
+        return self.folder / "spiece.model"
+
+    @property
+    def start(self) -> Path:
+        """Holds the checkpoint that training begins with."""
+        return self.folder / "start"
+
+    def recipe(self, name: str) -> list[str]:
+        """The gin flags that training and evaluation share."""
+        given = {
+            "CACHE_DIR": self.folder / "cache",
+            "DATA_DIR": self.rows,
+            "VOCABULARY": self.vocabulary,
+            "RANDOM_SEED": self.seed,
+        }
+        return [f"--gin_file={name}", *(f"--gin.{key}={value}" for key, value in given.items())]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the command."""
+    parser.add_argument("--one_wording", action="store_true", help="the control: one wording of each training dataset")
+    parser.add_argument("--seed", type=int, default=SEED, metavar="N", help=f"of rows, start and training (default {SEED})")
+    parser.add_argument("--output_dir", default="runs/demo", metavar="D", help="where everything goes (default runs/demo)")
+    parser.add_argument("--quick", action="store_true", help="a few steps on a few rows: shows the path, not the result")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run all stages and print the table; InputError when the folder holds another demonstration or a command fails."""
+    size = _QUICK if arguments.quick else _FULL
+    demo = _Demo(Path(arguments.output_dir), arguments.seed, arguments.one_wording, size)
+    _claim(demo)
+    started = time.monotonic()
+    with _stage("1/6 Rows: a small world in the schemas of 27 of T0's datasets"):
+        _write_rows(demo)
+    with _stage("2/6 Vocabulary: SentencePiece, on the prompted training rows"):
+        _train_vocabulary(demo)
+    with _stage("3/6 Cache: every row under every wording"):
+        _cache(demo)
+    with _stage("4/6 Train: one T5 on the training families"):
+        _train(demo)
+    with _stage("5/6 Score: every wording of every held-out dataset, as training left the model and as it began"):
+        _evaluate(demo, demo.folder / demo.name / MODEL, demo.name)
+        _evaluate(demo, demo.start, UNTRAINED)
+    with _stage("6/6 Report: beside the untrained model and a bag of words"):
+        page = _report(demo)
+    print(f"\n{page} holds the figure. {time.monotonic() - started:.0f} s in all.")
+    return 0
+
+
+def _claim(demo: _Demo) -> None:
+    """Note in the folder what it holds; InputError when that is something else."""
+    note = demo.folder / "demo.json"
+    settings = {"seed": demo.seed, **asdict(demo.size)}
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
+        raise InputError(f"{demo.folder} holds a demonstration with other settings: give another --output_dir or remove it.")
+    demo.folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _stage(title: str) -> Iterator[None]:
+    """A heading before, the seconds after."""
+    print(f"\n== {title}", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    yield
+    print(f"   {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _command(name: str, *flags: str) -> None:
+    """Show and run one of our own commands in a process of its own."""
+    print(f"$ {shlex.join(('t0jax', name, *flags))}", file=sys.stderr, flush=True)
+    environment = {**os.environ, "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu")}
+    done = subprocess.run([sys.executable, "-m", "t0jax", name, *flags], env=environment, stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise InputError(f"`t0jax {name}` ended with status {done.returncode}: its message is above.")
+
+
+def _write_rows(demo: _Demo) -> None:
+    from t0jax.data.progress import Advance
+    from t0jax.data.universe import mixture_tasks
+    from t0jax.demo.suite import DATASETS, write_split
+
+    sizes = {(task.dataset, task.subset): task.train_size for task in mixture_tasks("demo_train")}
+    with Advance("datasets", len(DATASETS)) as bar:
+        for dataset in DATASETS:
+            count = demo.size.held_out_rows
+            if not dataset.is_held_out:
+                write_split(demo.rows, dataset, "train", demo.size.train_rows or sizes[dataset.name, dataset.subset], demo.seed)
+            write_split(demo.rows, dataset, "validation", count, demo.seed)
+            bar.advance(1)
+
+
+def _train_vocabulary(demo: _Demo) -> None:
+    from t0jax.cli.recipe import read_run
+    from t0jax.data.universe import mixture_tasks
+    from t0jax.demo.vocabulary import train_vocabulary
+
+    size = read_run(["runs/demo.gin"]).model.vocab_size
+    train_vocabulary(demo.vocabulary, mixture_tasks("demo_train"), demo.rows, size=size)
+
+
+def _cache(demo: _Demo) -> None:
+    places = [f"--output_cache_dir={demo.folder / 'cache'}", f"--data_dir={demo.rows}", f"--vocabulary={demo.vocabulary}"]
+    for mixture, split in ((demo.mixture, "train"), ("demo_eval_score_eval", "validation")):
+        _command("cache", f"--mixture={mixture}", f"--splits={split}", *places)
+
+
+def _train(demo: _Demo) -> None:
+    from t0jax.cli.recipe import read_run
+
+    flags = [*demo.recipe("runs/demo.gin"), f"--gin.MIXTURE_OR_TASK_NAME={demo.mixture}"]
+    steps = demo.size.train_steps
+    if steps is not None:
+        flags += [f"--gin.TRAIN_STEPS={steps}", f"--gin.OptimizerConfig.decay_steps={steps}"]
+        flags += [f"--gin.OptimizerConfig.warmup_steps={steps // 2}"]
+    if not demo.start.exists():
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        from t0jax.demo.start import write_start
+
+        write_start(read_run(["runs/demo.gin"], [f"RANDOM_SEED={demo.seed}"]), demo.start)
+    flags += [f"--gin.INITIAL_CHECKPOINT_PATH={demo.start}", f"--gin.MODEL_DIR={demo.folder / demo.name / MODEL}"]
+    _command("train", *flags)
+
+
+def _evaluate(demo: _Demo, checkpoint: Path, name: str) -> None:
+    places = {"CHECKPOINT_PATH": checkpoint, "EVAL_OUTPUT_DIR": demo.folder / name / SCORES}
+    _command("eval", *demo.recipe("eval/demo.gin"), *(f"--gin.{key}={value}" for key, value in places.items()))
+
+
+def _report(demo: _Demo) -> Path:
+    from t0jax.demo.outcome import present
+
+    runs = {name: demo.folder / name / SCORES for name in (ALL_WORDINGS, ONE_WORDING, UNTRAINED)}
+    scores = {name: path for name, path in runs.items() if path.exists()}
+    page = demo.folder / demo.name / "report.html"
+    present(page, demo.name, scores, rows=demo.rows, seed=demo.seed)
+    return page

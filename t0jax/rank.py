@@ -132,7 +132,7 @@ def read_scores(path: Path) -> dict[str, TaskScores]:
 
 
 def outcomes(scores: Mapping[str, TaskScores], origins: Mapping[str, Origin]) -> tuple[DatasetOutcome, ...]:
-    """One outcome a dataset, datasets in the order in which `origins` first names them; every task needs its origin."""
+    """One outcome a dataset; families, and datasets in them, stand in the order of `origins`, which must name every task."""
     if unknown := [task for task in scores if task not in origins]:
         raise InputError(
             f"The scores hold the task {unknown[0]}, of which no dataset is known: they belong to another mixture."
@@ -141,7 +141,9 @@ def outcomes(scores: Mapping[str, TaskScores], origins: Mapping[str, Origin]) ->
     for task, origin in origins.items():
         if task in scores:
             groups.setdefault(origin.dataset, []).append(task)
-    return tuple(_outcome({task: scores[task] for task in tasks}, origins) for tasks in groups.values())
+    families = list(dict.fromkeys(origin.family for origin in origins.values()))
+    ranked = sorted(groups.values(), key=lambda tasks: families.index(origins[tasks[0]].family))
+    return tuple(_outcome({task: scores[task] for task in tasks}, origins) for tasks in ranked)
 
 
 def hit_matrix(scores: Iterable[TaskScores]) -> Float[np.ndarray, "W N"]:

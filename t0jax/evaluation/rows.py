@@ -124,17 +124,22 @@ def _pack(sources: Sequence[Source], length: int, widest: int) -> list[list[Sour
     return rows
 
 
+def _width(row: Sequence[Source]) -> int:
+    return sum(source.width for source in row)
+
+
 def _by_width(rows: Sequence[list[Source]], widest: int, size: int) -> Iterator[tuple[int, list[list[Source]]]]:
     """Chunks of `size` rows with the narrowest decoder that holds them; what is left over of one width joins the next."""
     widths = sorted({max(STEP, _round_up(widest >> halvings)) for halvings in range(WIDTHS)})
+    rows = sorted(rows, key=_width)  # rows of a batch alike: what none of them needs is not computed
     pending: list[list[Source]] = []
     for narrower, width in zip([-1, *widths], widths, strict=False):
-        pending += [row for row in rows if narrower < sum(source.width for source in row) <= width]
+        pending += [row for row in rows if narrower < _width(row) <= width]
         whole = len(pending) // size * size
         for start in range(0, whole, size):
             yield width, pending[start : start + size]
         pending = pending[whole:]
-        if pending and all(sum(source.width for source in row) <= width for row in rows):
+        if pending and _width(rows[-1]) <= width:
             yield width, pending
             return
 

@@ -1,5 +1,6 @@
 """Rank classification on devices: the summed log-probability of every choice, each distinct input encoded once."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from t0jax.batch import RankExample
-from t0jax.evaluation.rows import PackedRows, distinct_sources, packed_batches
+from t0jax.evaluation.rows import STEP, PackedRows, distinct_sources, packed_batches
 from t0jax.mesh import batch_sharding, replicated
 from t0jax.model.t5 import T5
 
@@ -77,16 +78,15 @@ def token_logp(model: T5, params: Any, batch: Mapping[str, Int[Array, "B X"]]) -
         method="decode",
     )
 
-    def of_part(part: tuple[Float[Array, "B t D"], Int[Array, "B t"]]) -> Float[Array, "B t"]:
-        return gold_logp(apply(part[0], method="logits"), part[1])
+    targets, real = batch["decoder_target_tokens"], batch["decoder_segment_ids"] > 0
+    step = _part_width(*targets.shape)
 
-    targets = batch["decoder_target_tokens"]
-    rows, width = targets.shape
-    parts = _parts(rows, width)
-    if parts == 1:
-        return of_part((hidden, targets))
-    split = [array.reshape(rows, parts, width // parts, *array.shape[2:]).swapaxes(0, 1) for array in (hidden, targets)]
-    return jax.lax.map(of_part, tuple(split)).swapaxes(0, 1).reshape(rows, width)
+    def of_part(part: Int[Array, ""], logp: Float[Array, "B T"]) -> Float[Array, "B T"]:
+        some, gold = (jax.lax.dynamic_slice_in_dim(array, part * step, step, axis=1) for array in (hidden, targets))
+        return jax.lax.dynamic_update_slice_in_dim(logp, gold_logp(apply(some, method="logits"), gold), part * step, axis=1)
+
+    parts = -(-real.sum(1).max() // step)  # rows are filled from the left: beyond their longest there is nothing to score
+    return jax.lax.fori_loop(0, parts, of_part, jnp.zeros(targets.shape, jnp.float32))
 
 
 def gold_logp(logits: Float[Array, "B T V"], targets: Int[Array, "B T"]) -> Float[Array, "B T"]:
@@ -95,11 +95,12 @@ def gold_logp(logits: Float[Array, "B T V"], targets: Int[Array, "B T"]) -> Floa
     return jnp.where(is_gold, logits, 0).sum(-1) - jax.nn.logsumexp(logits, axis=-1)
 
 
-def _parts(rows: int, width: int) -> int:
-    parts = 1
-    while rows * width > parts * LOGIT_POSITIONS and width % (2 * parts) == 0:
-        parts *= 2
-    return parts
+def _part_width(rows: int, width: int) -> int:
+    """Decoder positions of each row whose logits are made together: a divisor of `width`."""
+    step = math.gcd(width, STEP)
+    while step % 2 == 0 and rows * step > LOGIT_POSITIONS:
+        step //= 2
+    return step
 
 
 def _collect(packed: PackedRows, logp: Float[Array, "B T"], scores: list[Float[np.ndarray, "choices"]]) -> int:

@@ -104,6 +104,12 @@ def test_datasets_keep_the_order_of_their_tasks_origins():
     assert [(o.dataset, len(o.wordings)) for o in rank.outcomes(scores, by_dataset)] == [("b", 1), ("a", 2)]
 
 
+def test_datasets_of_a_family_stand_together():
+    scores = {name: task([0], [0]) for name in ("x", "y", "z")}
+    families = {name: rank.Origin(name, family, "w") for name, family in (("x", "nli"), ("y", "qa"), ("z", "nli"))}
+    assert [outcome.dataset for outcome in rank.outcomes(scores, families)] == ["x", "z", "y"]
+
+
 def test_scores_are_read_back_whatever_the_order_of_their_lines(tmp_path):
     lines = [("t", 4, 1, -2.5, True), ("u", 0, 0, -1.0, True), ("t", 4, 0, -3.5, False), ("t", 1, 0, -1.0, True)]
     scores = rank.read_scores(write(tmp_path / "scores.jsonl", lines))

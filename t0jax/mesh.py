@@ -30,7 +30,7 @@ RULES: Mapping[str, str | tuple[str, ...] | None] = {
 
 
 def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """All devices (or these) as a mesh of data x fsdp x tensor; an InputError when the sizes do not multiply to their number."""
+    """All devices (or these) as data x fsdp x tensor; an InputError when the sizes do not multiply to their number."""
     devices = jax.devices() if devices is None else list(devices)
     sizes = [config.data, config.fsdp, config.tensor]
     given = math.prod(size for size in sizes if size != -1)

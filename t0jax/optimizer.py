@@ -18,7 +18,8 @@ STACKED = "layers"
 class AdafactorState(NamedTuple):
     """Second moments, float32, in trees like the parameters'. A leaf that the rule does not use has shape (1,) a layer."""
 
-    step: Int[Array, ""]
+    step: Any
+    """int32 scalar: updates made so far."""
     v_row: Any
     """Of factored matrices: averaged over their largest dimension."""
     v_col: Any

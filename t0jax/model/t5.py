@@ -2,28 +2,33 @@
 
 import functools
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from t0jax.batch import Batch
 from t0jax.model.attention import Attention, Mask, RelativeBias
 from t0jax.model.parameters import mlp_inputs
 from t0jax.model.part import Dense, Norm, Part
 
 HIDDEN = ("batch", "length", None)
-ACTIVATIONS = {"gelu": functools.partial(jax.nn.gelu, approximate=True), "relu": jax.nn.relu, "linear": lambda x: x}
+ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
+    "gelu": functools.partial(jax.nn.gelu, approximate=True),
+    "relu": jax.nn.relu,
+    "linear": lambda x: x,
+}
 REMAT_POLICIES = {
     "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class Surroundings:
     """What every layer of a stack sees besides its input; the last two only in the decoder."""
 
@@ -31,7 +36,7 @@ class Surroundings:
     mask: Mask
     encoded: Float[Array, "B S D"] | None = None
     cross_mask: Mask | None = None
-    deterministic: bool = flax.struct.field(pytree_node=False, default=True)
+    deterministic: bool = field(default=True, metadata={"static": True})
 
 
 class Block(Part):
@@ -207,7 +212,7 @@ class T5(Part):
         embedded = self.token_embedder(encoder_input_tokens)
         return self.encoder(embedded, encoder_segment_ids, deterministic=deterministic)
 
-    def decode(  # noqa: PLR0913  the arrays of one row belong together
+    def decode(
         self,
         encoded: Float[Array, "B S D"],
         encoder_segment_ids: Int[Array, "B S"],
@@ -233,7 +238,7 @@ class T5(Part):
         owner = self.token_embedder if self.config.logits_via_embedding else self.decoder
         return self.constrain(owner.logits(hidden), ("batch", "length", "vocab"))
 
-    def __call__(self, batch: Batch, *, deterministic: bool = True) -> Float[Array, "B T V"]:
+    def __call__(self, batch: Mapping[str, Int[Array, "B N"]], *, deterministic: bool = True) -> Float[Array, "B T V"]:
         """float32 logits of every decoder position of a batch."""
         segments = batch["encoder_segment_ids"]
         encoded = self.encode(batch["encoder_input_tokens"], segments, deterministic=deterministic)

@@ -17,7 +17,7 @@ def mixtures_folder() -> Path:
 
 def _folder(name: str) -> Path:
     package = Path(__file__).resolve().parent
-    places = (package.parent / name, package / "street" / name)
+    places = (package / "street" / name, package.parent / name)  # beside an installed t0jax lies gin-config's own gin/
     for place in places:
         if place.is_dir():
             return place

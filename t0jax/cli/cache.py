@@ -31,14 +31,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("What to cache is not clear: give either --mixture M or --tasks T,...")
     if not arguments.vocabulary:
         raise InputError("Tokens need a vocabulary: give --vocabulary, the path of a SentencePiece model (spiece.model).")
-    named = universe.mixture_tasks(arguments.mixture) if arguments.mixture else map(universe.task, arguments.tasks.split(","))
+    if arguments.mixture:
+        tasks = universe.mixture_tasks(arguments.mixture)
+    else:
+        tasks = tuple(universe.task(name.strip()) for name in arguments.tasks.split(","))
     started = time.monotonic()
     cached = cache_tasks(
-        tuple(named),
+        tasks,
         output_cache_dir=arguments.output_cache_dir,
         data_dir=arguments.data_dir,
         vocabulary=arguments.vocabulary,
-        splits=arguments.splits.split(",") if arguments.splits else None,
+        splits=[name.strip() for name in arguments.splits.split(",")] if arguments.splits else None,
         num_examples=arguments.num_examples,
     )
     if arguments.json:

@@ -104,7 +104,10 @@ def _freeze() -> int:
     before = path.read_text(encoding="utf-8") if path.is_file() else None
     if text != before:
         aside = path.with_suffix(".csv.new")
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
+        try:
+            aside.write_text(text, encoding="utf-8")
+            os.replace(aside, path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}): freeze in a checkout of t0jax.") from error
     print(f"{path}: {'unchanged' if text == before else 'written'}, {text.count(chr(10)) - 1} templates", file=sys.stderr)
     return 0

@@ -61,6 +61,7 @@ def cache_tasks(
     rows: dict[Path, tuple[int, str]] = {}
     held: list[CachedTask] = []
     wanted: dict[tuple[str, str | None, str, str], list[tuple[PromptedTask, str]]] = {}
+    tasks = list({task.name: task for task in tasks}.values())
     for task, template in zip(tasks, task_templates(tasks), strict=True):
         for split in _splits(task, data, splits):
             source = task.splits[split]
@@ -98,7 +99,7 @@ def _splits(task: PromptedTask, data_dir: Path, splits: Sequence[str] | None) ->
         for split in splits:
             if split not in task.splits:
                 raise InputError(f"The task {task.name} has no split {split!r}; it has {', '.join(task.splits)}.")
-        return list(splits)
+        return list(dict.fromkeys(splits))
     present = [split for split, source in task.splits.items() if has_rows(data_dir, task.dataset, task.subset, source)]
     if not present:
         rows_path(data_dir, task.dataset, task.subset, next(iter(task.splits.values())))

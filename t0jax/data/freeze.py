@@ -3,11 +3,9 @@
 import csv
 import io
 
-from t0jax.data.universe import datasets
+from t0jax.data.universe import FROZEN_FIELDS, datasets
 from t0jax.errors import InputError
 from t0jax.prompts.templates import load_templates, templates_folder
-
-FIELDS = ("dataset", "subset", "template", "original_task", "has_choices")
 
 
 def frozen_templates() -> str:
@@ -17,7 +15,7 @@ def frozen_templates() -> str:
         raise InputError(f"The template files of promptsource are not at {folder}: run `make setup`.")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
+    writer.writerow(FROZEN_FIELDS)
     for dataset, subset in datasets():
         if not (folder / dataset / (subset or "") / "templates.yaml").is_file():
             continue  # jigsaw_toxicity_pred, which T0's table names

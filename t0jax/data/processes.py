@@ -37,7 +37,7 @@ class _StoppedError(Exception):
 
 def run_units(work: Callable[[Unit, Callable[[int], None]], Result], units: Sequence[Unit], label: str) -> list[Result]:
     """The result of `work(unit, advance)` for each unit, in as many processes as there are cores and units, with progress."""
-    processes = min(len(os.sched_getaffinity(0)), len(units))
+    processes = min(_cores(), len(units))
     with Advance(label, sum(unit.size for unit in units)) as progress:
         if processes == 1:
             return [work(unit, progress.advance) for unit in units]
@@ -60,6 +60,11 @@ def run_units(work: Callable[[Unit, Callable[[int], None]], Result], units: Sequ
             finally:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _drain(steps: Any, progress: Advance) -> None:

@@ -3,7 +3,7 @@
 import csv
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +14,9 @@ from t0jax.errors import InputError, did_you_mean
 SCORE_EVAL = "_score_eval"
 MAX_EXAMPLES_PER_DATASET = 500_000
 _SPLITS = {"train": "train", "validation": "validation", "test": "test"}
+FROZEN_FIELDS = ("dataset", "subset", "template", "original_task", "has_choices")
+_DATASET_FIELDS = ("dataset", "subset", "family", "train_in", "eval_in", "train_size", "suffix", "splits")
+_MIXTURE_FIELDS = ("mixture", "table", "role", "datasets", "prompts", "cap")
 _TEMPLATES, _MIXTURES, _EXCLUSIONS = "templates", "mixtures", "exclusions"
 
 
@@ -178,15 +181,15 @@ def _tasks() -> dict[str, PromptedTask]:
     return tasks
 
 
-def _lines(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
-    """The lines of a CSV file with their places; InputError when it cannot be read or a line has too few fields."""
+def _lines(path: Path, fields: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The lines of a CSV file with their places; InputError when it cannot be read or has other fields than these."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             for line in reader:
                 place = f"{path}, line {reader.line_num}"
-                if None in line or None in line.values():
-                    raise InputError(f"{place}: expected the fields {', '.join(reader.fieldnames or ())}.")
+                if set(line) != set(fields) or None in line.values():
+                    raise InputError(f"{place}: every line must have the fields {', '.join(fields)}.")
                 yield place, line
     except OSError as error:
         raise InputError(f"The table {path} cannot be read ({error.strerror}): restore it.") from error
@@ -207,7 +210,7 @@ def _table_names() -> list[str]:
 
 @functools.cache
 def _table(name: str) -> tuple[_Dataset, ...]:
-    return tuple(_dataset(place, line) for place, line in _lines(street.mixtures_folder() / f"{name}.csv"))
+    return tuple(_dataset(place, line) for place, line in _lines(street.mixtures_folder() / f"{name}.csv", _DATASET_FIELDS))
 
 
 def _dataset(place: str, line: Mapping[str, str]) -> _Dataset:
@@ -230,7 +233,7 @@ def _dataset(place: str, line: Mapping[str, str]) -> _Dataset:
 @functools.cache
 def _mixtures() -> dict[str, _Mixture]:
     mixtures = {}
-    for place, line in _lines(street.mixtures_folder() / f"{_MIXTURES}.csv"):
+    for place, line in _lines(street.mixtures_folder() / f"{_MIXTURES}.csv", _MIXTURE_FIELDS):
         if line["role"] not in ("train", "train_score_eval", "eval_score_eval"):
             raise InputError(f"{place}: role is {line['role']!r}; it must be train, train_score_eval or eval_score_eval.")
         if line["prompts"] not in ("all", "original", "one_original"):
@@ -243,13 +246,14 @@ def _mixtures() -> dict[str, _Mixture]:
 
 @functools.cache
 def _exclusions() -> tuple[tuple[str, str], ...]:
-    return tuple((line["mixture"], line["task"]) for _, line in _lines(street.mixtures_folder() / f"{_EXCLUSIONS}.csv"))
+    path = street.mixtures_folder() / f"{_EXCLUSIONS}.csv"
+    return tuple((line["mixture"], line["task"]) for _, line in _lines(path, ("mixture", "task", "reason")))
 
 
 @functools.cache
 def _frozen() -> dict[tuple[str, str | None], list[_Frozen]]:
     frozen: dict[tuple[str, str | None], list[_Frozen]] = {}
-    for _, line in _lines(frozen_path()):
+    for _, line in _lines(frozen_path(), FROZEN_FIELDS):
         entry = _Frozen(line["template"], line["original_task"] == "yes", line["has_choices"] == "yes")
         frozen.setdefault((line["dataset"], line["subset"] or None), []).append(entry)
     return frozen

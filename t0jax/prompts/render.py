@@ -57,7 +57,9 @@ class Renderer:
             parts = self._text.render(values, answer_choices=None if choices is None else list(choices)).split(_SEPARATOR)
         except Exception as error:  # Jinja runs the template's own expressions: anything can be raised
             reason = f"{type(error).__name__}: {error}"
-            raise InputError(f"The template {self.template.name!r} fails on this row ({reason}): repair the row.") from error
+            raise InputError(
+                f"The template {self.template.name!r} fails on this row ({reason}): mend the row or the template."
+            ) from error
         if len(parts) != 2:
             return None
         inputs, targets = (part.replace(_PROTECTED, _SEPARATOR).strip() for part in parts)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from t0jax.data import cache, records, universe
+from t0jax.data import cache, processes, records, universe
 from t0jax.data.cache import cache_tasks
 from t0jax.data.reader import CachedSplit
 from t0jax.errors import InputError
@@ -172,11 +172,11 @@ def test_what_is_cached_stays_until_rows_or_vocabulary_change(
 def test_processes_write_what_one_process_writes(
     data_dir: Path, vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks = [universe.task(name) for name in (COPA, COPA_EFFECT, IMDB)]
+    tasks = [universe.task(name) for name in (COPA, COPA_EFFECT, IMDB, COPA)]
     cached = []
     for size, output in ((10**9, tmp_path / "one"), (1, tmp_path / "many")):
         monkeypatch.setattr(cache, "_UNIT_SIZE", size)
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, size=size: range(1 if size > 1 else 2))
+        monkeypatch.setattr(processes, "_cores", lambda size=size: 1 if size > 1 else 2)
         cached.append(cache_tasks(tasks, output_cache_dir=output, data_dir=data_dir, vocabulary=vocabulary))
     assert sorted(map(str, cached[0])) == sorted(map(str, cached[1]))
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())

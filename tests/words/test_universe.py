@@ -4,9 +4,11 @@ import hashlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from t0jax import street
 from t0jax.cli import main
 from t0jax.data import universe
 from t0jax.data.freeze import frozen_templates
@@ -105,13 +107,21 @@ def test_freezing_again_gives_the_same_bytes() -> None:
     assert frozen_templates() == universe.frozen_path().read_text(encoding="utf-8")
 
 
-def test_mixture_cap_is_respected_in_every_table() -> None:
-    for mixture, cap in (("mini_t0_train", 1500), ("t0_train", 500_000)):
-        totals: dict[tuple[str, str | None], int] = {}
-        for task in universe.mixture_tasks(mixture):
+def test_a_dataset_above_the_cap_gives_a_mixture_no_more_than_the_cap() -> None:
+    totals: dict[tuple[str, str | None], int] = {}
+    for task in universe.mixture_tasks("t0_train"):
+        if task.train_size > universe.MAX_EXAMPLES_PER_DATASET:
             totals[task.dataset, task.subset] = totals.get((task.dataset, task.subset), 0) + task.rate
-            if task.train_size > cap:
-                assert totals[task.dataset, task.subset] <= cap
+    assert len(totals) == 5
+    assert max(totals.values()) <= universe.MAX_EXAMPLES_PER_DATASET
+
+
+def test_a_table_with_other_fields_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("dataset,subset\nimdb,\n")
+    monkeypatch.setattr(street, "mixtures_folder", lambda: tmp_path)
+    with pytest.raises(InputError, match=r"mine.csv, line 2: every line must have the fields dataset, subset, family"):
+        universe._table("mine")
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:

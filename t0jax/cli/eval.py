@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_evaluation(described: Run) -> dict[str, Any]:
     """Cache what is not cached, score all choices, write both files, and return what `results.json` holds."""
-    from t0jax.cli.prepare import ensure_cache
+    from t0jax.cli.prepare import with_cache
     from t0jax.cli.weights import open_model, open_vocabulary
     from t0jax.evaluation.engine import evaluate
     from t0jax.evaluation.score import Scorer
@@ -46,7 +46,7 @@ def run_evaluation(described: Run) -> dict[str, Any]:
     tasks = scored_tasks(data.mixture_or_task_name)
     open_vocabulary(described)
     opened = open_model(described)  # first: a wrong checkpoint is found before minutes of caching
-    cache_dir = Path(ensure_cache(described, tasks))
+    cache_dir = Path(str(with_cache(described, tasks).data.cache_dir))
     scorer = Scorer(
         opened.model,
         opened.params,

@@ -28,7 +28,7 @@ def with_cache(run: Run, tasks: "Sequence[PromptedTask]") -> Run:
 
 
 def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
-    """The folder that holds the tasks' split, rendered from data_dir where it lacks them (or all anew without use_cached_tasks).
+    """The folder that holds the tasks' split, rendered from data_dir where it lacks them (all anew unless use_cached_tasks).
 
     An InputError where they are missing and there is no data_dir; SystemExit with the status of `t0jax cache` where that
     failed, after it has said why.
@@ -43,7 +43,7 @@ def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
         lacking = "DATA_DIR" if run.data.data_dir is None else "VOCABULARY"
         by_hand = ["t0jax", "cache", "--mixture", run.data.mixture_or_task_name, *_flags(run, cache_dir)]
         raise InputError(
-            f"{len(wanted)} of {len(tasks)} tasks have no {run.data.split!r} split in the cache {cache_dir}, {wanted[0]} for one: "
+            f"{len(wanted)} of {len(tasks)} tasks, {wanted[0]} for one, have no {run.data.split!r} split in the cache {cache_dir}: "
             f"give --gin.{lacking}=..., or cache them with `{shlex.join(by_hand)}`."
         )
     if not run.data.use_cached_tasks:

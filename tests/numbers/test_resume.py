@@ -1,0 +1,106 @@
+"""A run that is killed and started again ends where an uninterrupted one ends, bit for bit."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import jax
+import numpy as np
+from tiny_run import compile_once, tiny_run
+
+from t0jax.checkpoints import whole
+from t0jax.checkpoints.orbax import Checkpoints
+from t0jax.data.records import RecordWriter, encode_example
+from t0jax.mesh import make_mesh
+from t0jax.training.step import State, abstract_state
+
+__all__ = ["compile_once"]  # a fixture
+
+TRAINING = """
+    import dataclasses, os, pathlib, signal, sys, time
+    tests, folder, cache, dies_at = sys.argv[1:]
+    sys.path.insert(0, tests)
+    from tiny_run import MODEL, tiny_run
+    from t0jax.checkpoints import whole
+    from t0jax.data.feed import open_feed
+    from t0jax.training.loop import Hook, train
+
+    def die(step, state):
+        if step == int(dies_at):
+            while not whole.steps(folder):
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run = tiny_run(folder, model=dataclasses.replace(MODEL, dropout_rate=0.1), stats_period=3, data=dict(
+        cache_dir=cache, task_feature_lengths={"inputs": 16, "targets": 8}, packing_bins=4, num_streams=2))
+    feed = open_feed(run.data, [("one", 2), ("two", 1)], process_index=0, process_count=1)
+    train(run, feed, config_text="", hooks=[Hook(1, die)])
+    feed.close()
+"""
+
+
+def write_cache(folder: pathlib.Path) -> pathlib.Path:
+    """Two tasks of 40 and 9 examples in SeqIO's layout."""
+    random = np.random.default_rng(0)
+    for task, count in (("one", 40), ("two", 9)):
+        (folder / task).mkdir(parents=True)
+        with RecordWriter(folder / task / "train.tfrecord-00000-of-00001") as writer:
+            for _ in range(count):
+                inputs, targets = (random.integers(3, 64, random.integers(2, longest)) for longest in (8, 5))
+                writer.write(encode_example({"inputs": inputs, "targets": [*targets, 1]}))
+        feature = {"shape": [None], "dtype": "int32"}
+        info = {"num_shards": 1, "features": {"inputs": feature, "targets": feature}, "seqio_version": "0.0.20"}
+        (folder / task / "info.train.json").write_text(json.dumps(info))
+        (folder / task / "stats.train.json").write_text(json.dumps({"examples": count}))
+        (folder / task / "COMPLETED").touch()
+    return folder
+
+
+def start(folder: pathlib.Path, cache: pathlib.Path, compiled: pathlib.Path, dies_at: int = -1) -> int:
+    arguments = [str(pathlib.Path(__file__).parent), str(folder), str(cache), str(dies_at)]
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
+        "JAX_COMPILATION_CACHE_DIR": str(compiled),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    command = [sys.executable, "-c", textwrap.dedent(TRAINING), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def restored(folder: pathlib.Path) -> tuple[State, dict[str, Any]]:
+    run = tiny_run(folder)
+    with Checkpoints(folder) as checkpoints:
+        found = checkpoints.restore(abstract_state(run.model, run.optimizer, make_mesh(run.mesh)))
+    assert found is not None
+    return found
+
+
+def said(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of the log, without what the clock says."""
+    timed = {"tokens_per_second", "examples_per_second", "seconds_per_step", "mfu"}
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in timed} for line in lines]
+
+
+def test_a_killed_run_resumed_equals_an_uninterrupted_one(tmp_path: pathlib.Path, compile_once: pathlib.Path) -> None:
+    cache = write_cache(tmp_path / "cache")
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    assert start(straight, cache, compile_once) == 0
+    assert start(killed, cache, compile_once, dies_at=8) == -signal.SIGKILL
+    assert whole.steps(killed) == [5]
+    assert [line["step"] for line in said(killed)] == [3, 6], "the second line is beyond the checkpoint"
+    assert start(killed, cache, compile_once) == 0
+    (state, position), (expected, expected_position) = restored(killed), restored(straight)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a), np.asarray(b)), state, expected)
+    assert int(state.step) == 12
+    assert position == expected_position
+    assert [line["step"] for line in said(killed)] == [3, 6, 9, 12]
+    assert said(killed) == said(straight)

@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the table; the files are `scores.jsonl` and `results.json` in EVAL_OUTPUT_DIR."""
+    import jax
+
     from t0jax.mesh import start_distributed
     from t0jax.report.evaluation import read_evaluation
     from t0jax.report.table import print_table
@@ -30,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     start_distributed()
     described = run_of(arguments)
     run_evaluation(described)
+    if jax.process_index() != 0:
+        return 0
     evaluation = read_evaluation(str(_output_dir(described)))
     print_table(evaluation.outcomes, comparisons={}, title=described.data.mixture_or_task_name)
     return 0

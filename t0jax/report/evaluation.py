@@ -22,12 +22,16 @@ class Evaluation:
     @property
     def facts(self) -> dict[str, str]:
         """What a reader has to know of the run, as text."""
+        counts = self.results.get("counts") or {}
         about = {
             "Mixture": self.results.get("mixture"),
             "Split": self.results.get("split"),
             "Checkpoint": self.results.get("checkpoint") or "none (random initialisation)",
             "Step": self.results.get("step"),
             "Scored": self.results.get("created"),
+            "Examples": f"{counts['examples']:,} with {counts['choices']:,} choices" if counts else None,
+            "Inputs as long as the limit": counts.get("inputs_at_length_limit"),
+            "Rows to which a wording does not apply": sum((self.results.get("skipped_rows") or {}).values()),
             "Recipe": self.results.get("config_sha256", "")[:12],
         }
         return {name: str(value) for name, value in about.items() if value not in (None, "")}

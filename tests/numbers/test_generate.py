@@ -29,7 +29,7 @@ LENGTHS = {"inputs": 32, "targets": 12}
 @pytest.fixture(scope="module")
 def params():
     """A model that ends most of its answers: the logits of EOS are raised."""
-    params = init_parameters(CONFIG, jax.random.key(3))
+    params = jax.jit(functools.partial(init_parameters, CONFIG))(jax.random.key(3))
     kernel = params["decoder"]["logits_dense"]["kernel"]
     params["decoder"]["logits_dense"]["kernel"] = kernel.at[:, EOS_ID].multiply(1.6)
     return params

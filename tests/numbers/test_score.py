@@ -1,5 +1,7 @@
 """Rank scores are those of a plain loop over choices, however rows are packed and wherever they are computed."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +31,7 @@ TOLERANCE = dict(rtol=0, atol=2e-5)  # float32 sums over up to 48 tokens in anot
 
 @pytest.fixture(scope="module")
 def params():
-    return init_parameters(CONFIG, jax.random.key(0))
+    return jax.jit(partial(init_parameters, CONFIG))(jax.random.key(0))
 
 
 def example(random, number, inputs, choices, task="task"):

@@ -1,6 +1,7 @@
 """What an evaluation leaves: one line a choice, results that agree with them, and nothing when the scores are of no use."""
 
 import json
+from functools import partial
 
 import jax
 import numpy as np
@@ -25,7 +26,7 @@ ABOUT = {"mixture": "m", "split": "validation", "checkpoint": "run/checkpoint_7"
 
 @pytest.fixture(scope="module")
 def scorer():
-    params = init_parameters(CONFIG, jax.random.key(0))
+    params = jax.jit(partial(init_parameters, CONFIG))(jax.random.key(0))
     return Scorer(T5(CONFIG), params, task_feature_lengths={"inputs": 16, "targets": 8}, batch_size=8)
 
 

@@ -11,7 +11,7 @@ from t0jax.report.comparison import Comparisons, Mark, percent, sentence
 from t0jax.report.files import write_whole
 
 WIDTH = 1000
-LEFT, RIGHT = 196, 744
+LEFT, RIGHT = 240, 740
 """Where 0 % and 100 % lie."""
 TOP = 92
 ROW, FAMILY = 62, 34
@@ -101,7 +101,10 @@ def _x(share: float) -> float:
 
 
 def _axis(bottom: float) -> list[str]:
-    parts = []
+    parts = [
+        text(RIGHT + 40, TOP + FAMILY - 10, "median", size=11, klass="quiet"),
+        text(WIDTH - 8, TOP + FAMILY - 10, "baseline", size=11, klass="quiet", anchor="end"),
+    ]
     for tenth in range(0, 11):
         x, is_labelled = _x(tenth / 10), tenth % 2 == 0
         colour = "#e2e8f0" if is_labelled else "#f1f5f9"
@@ -127,8 +130,8 @@ def _dataset(outcome: DatasetOutcome, comparisons: Comparisons, y: float) -> lis
         *_dots(outcome, y, colour),
         element("path", d=f"M{_x(outcome.median):.1f} {y - 14:g}V{y + 14:g}", stroke=colour, stroke_width=3.2),
         *_markers(outcome, comparisons, y - 21),
-        text(RIGHT + 26, y + 1, percent(outcome.median), size=16, weight=700, klass="num", fill=colour),
-        text(RIGHT + 26, y + 17, f"{100 * outcome.low:.1f} – {100 * outcome.high:.1f}", size=11, klass="quiet num"),
+        text(RIGHT + 40, y + 1, percent(outcome.median), size=16, weight=700, klass="num", fill=colour),
+        text(RIGHT + 40, y + 17, f"{100 * outcome.low:.1f} – {100 * outcome.high:.1f}", size=11, klass="quiet num"),
         text(WIDTH - 8, y + 1, f"{outcome.verdict} majority", size=12, weight=600, anchor="end", fill=colour),
         text(WIDTH - 8, y + 17, percent(outcome.majority), size=11, klass="quiet num", anchor="end"),
     ]

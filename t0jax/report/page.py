@@ -17,7 +17,7 @@ main{max-width:1064px;margin:0 auto;padding:40px 24px 64px}
 h1{font-size:28px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em}
 h2{font-size:18px;margin:40px 0 12px}
 p{margin:0 0 10px;max-width:76ch}
-.lead{font-size:17px;color:#334155;margin-bottom:24px}
+.lead{font-size:17px;color:#334155;margin-bottom:24px;max-width:none}
 .card{background:#fff;border:1px solid #e2e8f0;border-radius:12px;padding:16px;box-shadow:0 1px 2px rgba(15,23,42,.05)}
 .figure svg{display:block;width:100%;height:auto}
 .figure{overflow-x:auto}.figure svg{min-width:760px}

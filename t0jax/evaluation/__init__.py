@@ -1,1 +1,1 @@
-"""Room."""
+"""Choices scored, prompts answered, and the files that an evaluation leaves."""

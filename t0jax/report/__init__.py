@@ -1,1 +1,1 @@
-"""Room."""
+"""Outcomes for people: a table, JSON lines, a picture, a page."""

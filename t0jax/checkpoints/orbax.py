@@ -30,6 +30,8 @@ class TrainState(Protocol):
         """A copy with other fields."""
 
 
+EMBEDDING = "token_embedder/embedding"
+"""Looked at first when models are compared: its shape says most, vocabulary and width."""
 S = TypeVar("S", bound=TrainState)
 
 
@@ -192,7 +194,7 @@ def _check_shapes(folder: epath.Path, item: str, like: Any) -> None:
     """An InputError that names the first tensor which is not stored as `like` wants it."""
     stored = _shapes(ocp.StandardCheckpointHandler().metadata(folder / item).tree)
     wanted = _shapes(like)
-    for name in sorted(wanted.keys() | stored.keys()):
+    for name in sorted(wanted.keys() | stored.keys(), key=lambda name: (name != EMBEDDING, name)):
         has, wants = stored.get(name), wanted.get(name)
         if has == wants:
             continue
@@ -205,7 +207,7 @@ def _check_shapes(folder: epath.Path, item: str, like: Any) -> None:
 
 
 def _vocabulary_remedy(name: str, has: tuple[int, ...] | None, wants: tuple[int, ...] | None) -> str:
-    if name.endswith("token_embedder/embedding") and has and wants and has[1:] == wants[1:]:
+    if name == EMBEDDING and has and wants and has[1:] == wants[1:]:
         return f" (ModelConfig.vocab_size = {has[0]})"
     return ""
 

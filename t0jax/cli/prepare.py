@@ -1,6 +1,7 @@
 """The cache that a run reads, built in a process of its own when it is not there: a trainer never loads TensorFlow or Jinja."""
 
 import dataclasses
+import importlib.util
 import shlex
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def with_cache(run: Run, tasks: "Sequence[PromptedTask]") -> Run:
 def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
     """The folder that holds the tasks' split, rendered from data_dir where it lacks them (all anew unless use_cached_tasks).
 
-    An InputError where they are missing and there is no data_dir; SystemExit with the status of `t0jax cache` where that
+    An InputError where they are missing and cannot be made here; SystemExit with the status of `t0jax cache` where that
     failed, after it has said why.
     """
     cache_dir = _cache_dir(run)
@@ -39,12 +40,11 @@ def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
         wanted = [name for name in wanted if not is_cached(cache_dir, name, run.data.split)]
     if not wanted:
         return str(cache_dir)
-    if run.data.data_dir is None or run.data.vocabulary is None:
-        lacking = "DATA_DIR" if run.data.data_dir is None else "VOCABULARY"
+    if (remedy := _remedy(run)) is not None:
         by_hand = ["t0jax", "cache", "--mixture", run.data.mixture_or_task_name, *_flags(run, cache_dir)]
         raise InputError(
-            f"{len(wanted)} of {len(tasks)} tasks, {wanted[0]} for one, have no {run.data.split!r} split in the cache {cache_dir}: "
-            f"give --gin.{lacking}=..., or cache them with `{shlex.join(by_hand)}`."
+            f"{len(wanted)} of {len(tasks)} tasks, {wanted[0]} for one, have no {run.data.split!r} split in the cache "
+            f"{cache_dir}: {remedy} cache them with `{shlex.join(by_hand)}`."
         )
     if not run.data.use_cached_tasks:
         for name in wanted:
@@ -54,6 +54,16 @@ def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
     if status != 0:
         raise SystemExit(status)
     return str(cache_dir)
+
+
+def _remedy(run: Run) -> str | None:
+    """What keeps this process from caching, as something to do about it; None when nothing does."""
+    for value, macro in ((run.data.data_dir, "DATA_DIR"), (run.data.vocabulary, "VOCABULARY")):
+        if value is None:
+            return f"give --gin.{macro}=..., or"
+    if importlib.util.find_spec("jinja2") is None:
+        return "install t0jax[words], which renders templates, or on a machine that has it"
+    return None
 
 
 def is_cached(cache_dir: Path, task: str, split: str) -> bool:

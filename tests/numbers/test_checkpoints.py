@@ -27,11 +27,11 @@ class State(flax.struct.PyTreeNode):
     opt_state: Any
 
 
-def state_of(vocabulary: int = 64, width: int = 16, step: int = 5) -> State:
+def state_of(vocabulary: int = 64, width: int = 16, mlp: int = 32, step: int = 5) -> State:
     size = vocabulary * width
     params = {
         "token_embedder": {"embedding": jnp.arange(size, dtype=jnp.float32).reshape(vocabulary, width)},
-        "encoder": {"layers": {"mlp": {"wi_0": {"kernel": jnp.ones((2, width, 32))}}}},
+        "encoder": {"layers": {"mlp": {"wi_0": {"kernel": jnp.ones((2, width, mlp))}}}},
     }
     return State(
         step=jnp.int32(step), params=params, opt_state=optax.chain(optax.scale_by_adam(), optax.scale(-1.0)).init(params)
@@ -121,7 +121,8 @@ def test_nothing_to_restore_says_what_was_searched(tmp_path: pathlib.Path) -> No
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"width": 8}, r"wi_0/kernel the checkpoint holds \(2, 16, 32\) and this run has \(2, 8, 32\).*config.gin"),
+        ({"width": 8}, r"embedding the checkpoint holds \(64, 16\) and this run has \(64, 8\).*config.gin or another"),
+        ({"mlp": 8}, r"wi_0/kernel the checkpoint holds \(2, 16, 32\) and this run has \(2, 16, 8\).*config.gin or another"),
         ({"vocabulary": 60}, r"embedding the checkpoint holds \(64, 16\) and this run has \(60, 16\).*vocab_size = 64"),
     ],
 )

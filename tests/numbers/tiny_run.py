@@ -72,7 +72,7 @@ def tiny_run(model_dir: Any, *, model: ModelConfig = MODEL, data: Mapping[str, A
         model=model,
         optimizer=OptimizerConfig(learning_rate=1e-2),
         mesh=MeshConfig(),
-        data=DataConfig(mixture_or_task_name="synthetic", batch_size=8, **(data or {})),
+        data=DataConfig(**{"mixture_or_task_name": "synthetic", "batch_size": 8, **(data or {})}),
         train=TrainConfig(model_dir=str(model_dir), **settings),
         evaluate=EvalConfig(),
     )

@@ -1,0 +1,67 @@
+"""`t0jax train`: what it refuses, and how it ends."""
+
+import argparse
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from tiny_run import tiny_run
+
+from t0jax.cli import prepare, train
+from t0jax.config import Run
+from t0jax.data.universe import mixture_tasks
+from t0jax.errors import InputError
+from t0jax.training.interruption import Stopped
+
+TASK = "rotten_tomatoes_Movie_Expressed_Sentiment"
+COMMON: dict[str, Any] = {"mixture_or_task_name": TASK}
+
+
+def test_without_a_cache_and_without_rows_the_command_that_makes_one_is_named(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=rf"{TASK} for one, have no 'train' split .*DATA_DIR.*t0jax cache --mixture {TASK}"):
+        train.run_training(tiny_run(tmp_path, data=COMMON))
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_that_are_missing_end_with_the_status_of_the_cache(
+    tmp_path: pathlib.Path, t5_vocabulary: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("jinja2", reason="rendering needs t0jax[words]")
+    run = tiny_run(tmp_path / "run", data=COMMON | {"data_dir": str(tmp_path), "vocabulary": str(t5_vocabulary)})
+    with pytest.raises(SystemExit) as ended:
+        prepare.ensure_cache(run, mixture_tasks(TASK))
+    assert ended.value.code == 2
+    assert "rotten_tomatoes" in capfd.readouterr().err
+
+
+def test_a_machine_that_cannot_render_says_so(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    run = tiny_run(tmp_path, data=COMMON | {"data_dir": str(tmp_path), "vocabulary": "spiece.model"})
+    with pytest.raises(InputError, match=r"install t0jax\[words\].* or on a machine that has it cache them with `t0jax cache"):
+        prepare.ensure_cache(run, mixture_tasks(TASK))
+
+
+def test_a_cache_that_is_there_is_taken_and_one_to_renew_is_made_again(tmp_path: pathlib.Path) -> None:
+    info = tmp_path / "cache" / TASK / "info.train.json"
+    info.parent.mkdir(parents=True)
+    info.write_text(json.dumps({}))
+    assert prepare.ensure_cache(tiny_run(tmp_path, data=COMMON), mixture_tasks(TASK)) == str(tmp_path / "cache")
+    with pytest.raises(InputError, match="DATA_DIR"):
+        prepare.ensure_cache(tiny_run(tmp_path, data=COMMON | {"use_cached_tasks": False}), mixture_tasks(TASK))
+
+
+def test_a_vocabulary_larger_than_the_model_is_refused(tmp_path: pathlib.Path, t5_vocabulary: pathlib.Path) -> None:
+    run = tiny_run(tmp_path, data=COMMON | {"vocabulary": str(t5_vocabulary)})
+    with pytest.raises(InputError, match="32000 pieces, the model has room for 64"):
+        train.run_training(run)
+
+
+def test_a_stopped_run_has_the_signal_s_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(run: Run) -> None:
+        raise Stopped(7, 15)
+
+    monkeypatch.setattr(train, "run_of", lambda arguments: None)
+    monkeypatch.setattr(train, "run_training", stop)
+    assert train.run(argparse.Namespace()) == 143
+    assert capsys.readouterr().err == "t0jax: stopped at step 7 by SIGTERM and saved; the same command resumes\n"

@@ -29,28 +29,25 @@ def with_cache(run: Run, tasks: "Sequence[PromptedTask]") -> Run:
 
 
 def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
-    """The folder that holds the tasks' split, rendered from data_dir where it lacks them (all anew unless use_cached_tasks).
+    """The folder that holds the tasks' split, rendered from data_dir where rows, templates or vocabulary are not what it holds.
 
-    An InputError where they are missing and cannot be made here; SystemExit with the status of `t0jax cache` where that
-    failed, after it has said why.
+    All is rendered anew unless use_cached_tasks. Without data_dir what is there is taken as it is. An InputError where tasks
+    are missing and cannot be made here; SystemExit with the status of `t0jax cache` where that failed, after it has said why.
     """
-    cache_dir = _cache_dir(run)
-    wanted = [task.name for task in tasks]
-    if run.data.use_cached_tasks:
-        wanted = [name for name in wanted if not is_cached(cache_dir, name, run.data.split)]
-    if not wanted:
-        return str(cache_dir)
+    cache_dir, split, mixture = _cache_dir(run), run.data.split, run.data.mixture_or_task_name
+    command = ["t0jax", "cache", "--mixture", mixture, *_flags(run, cache_dir)]
     if (remedy := _remedy(run)) is not None:
-        by_hand = ["t0jax", "cache", "--mixture", run.data.mixture_or_task_name, *_flags(run, cache_dir)]
-        raise InputError(
-            f"{len(wanted)} of {len(tasks)} tasks, {wanted[0]} for one, have no {run.data.split!r} split in the cache "
-            f"{cache_dir}: {remedy} cache them with `{shlex.join(by_hand)}`."
-        )
+        missing = [task.name for task in tasks if not (run.data.use_cached_tasks and is_cached(cache_dir, task.name, split))]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(tasks)} tasks, {missing[0]} for one, have no {split!r} split in the cache "
+                f"{cache_dir}: {remedy} cache them with `{shlex.join(command)}`."
+            )
+        return str(cache_dir)
     if not run.data.use_cached_tasks:
-        for name in wanted:
-            _info(cache_dir, name, run.data.split).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "t0jax", "cache", "--tasks", ",".join(wanted), *_flags(run, cache_dir)]
-    status = subprocess.run(command, check=False).returncode
+        for task in tasks:
+            _info(cache_dir, task.name, split).unlink(missing_ok=True)
+    status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
     if status != 0:
         raise SystemExit(status)
     return str(cache_dir)

@@ -17,7 +17,7 @@ _RATE = 0.5
 _DECAY = 1e-4
 
 
-def bag_of_words(dataset: DemoDataset, scored: Sequence[Row], *, seed: int, fit_rows: int = 3000) -> float:
+def bag_of_words(dataset: DemoDataset, scored: Sequence[Row], *, seed: int, fit_rows: int = 2000) -> float:
     """Accuracy on the scored rows of a logistic regression over (field, word), fitted on other rows of the same dataset."""
     fitted = list(dataset.rows("bag_of_words", fit_rows, seed))
     index: dict[str, int] = {}

@@ -22,7 +22,7 @@ NOTES = (
     "other wordings and layouts. What is tested is whether a new task under a new wording is understood, not new knowledge.",
     "Untrained is the checkpoint that training began with: random, but with attention that finds equal tokens and neighbours. "
     "It stands in for the T5 that T0 began with, which had read a large corpus.",
-    "Bag of words is a logistic regression over (field, word), fitted on 3,000 other rows of the same held-out dataset. Where "
+    "Bag of words is a logistic regression over (field, word), fitted on 2,000 other rows of the same held-out dataset. Where "
     "it stays at the majority baseline, no single word gives the label away.",
     "There is one seed. The interval is over rows; another training seed moves a median by more than that.",
 )

@@ -25,6 +25,7 @@ class Journal:
         self._stopwatch = Stopwatch()
         self._unread: tuple[int, Metrics, Load] | None = None
         self._is_compiled = False
+        self._learning_rate: float | None = None  # of the last step that was read
         if self._peak is None:
             log.say(f"MFU is not reported: the peak FLOP/s of {mesh.devices.flat[0].device_kind!r} is not known.")
 
@@ -64,7 +65,7 @@ class Journal:
         """Say what is left of the last window."""
         self.catch_up()
         if self.window.sums:
-            self._write(step, {})
+            self._write(step)
 
     def _read(self, number: int, metrics: Metrics, load: Load) -> None:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
@@ -75,13 +76,14 @@ class Journal:
                     "from the last checkpoint with a lower OptimizerConfig.learning_rate or another RANDOM_SEED."
                 )
         self.window.add(values, load)
+        self._learning_rate = values["learning_rate"]
         tokens = values["input_tokens"] + values["target_tokens"]
         self._stopwatch.step(tokens=tokens, examples=load.examples, flops=load.flops)
         self._log.advance(number)
         if number % self._period == 0:
-            self._write(number, values)
+            self._write(number)
 
-    def _write(self, number: int, last: dict[str, float]) -> None:
+    def _write(self, number: int) -> None:
         rates = self._stopwatch.lap()
         achieved, peak = rates.get("flops"), self._peak
         timing = {
@@ -90,5 +92,4 @@ class Journal:
             "seconds_per_step": 1.0 / rates["steps"] if rates else None,
             "mfu": achieved / (peak * self._devices) if achieved and peak else None,
         }
-        rate = {"learning_rate": last["learning_rate"]} if last else {}
-        self._log.write(number, {**self.window.means(), **rate, **timing})
+        self._log.write(number, {**self.window.means(), "learning_rate": self._learning_rate, **timing})

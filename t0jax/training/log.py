@@ -1,9 +1,9 @@
 """What training says: a line on the terminal, a line in MODEL_DIR/metrics.jsonl, a point in TensorBoard."""
 
 import json
-import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 from etils import epath
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
+from t0jax.errors import InputError
 from t0jax.training.throughput import Load
 
 Values = Mapping[str, float | None]
@@ -61,14 +62,15 @@ class Log:
         if is_silent:
             return
         folder = epath.Path(model_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         self._lines = folder / "metrics.jsonl"
-        drop_lines_after(self._lines, step)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1, flush_secs=30)
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            drop_lines_after(self._lines, step)
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1, flush_secs=30)
         console = Console(stderr=True)
         if console.is_terminal:
             columns = (TextColumn("step {task.completed}/{task.total}"), BarColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, TextColumn("{task.description}"), console=console)
+            self._progress = Progress(*columns, console=console)
             self._progress.start()
             self._bar = self._progress.add_task("", total=last_step, completed=step)
 
@@ -90,16 +92,13 @@ class Log:
         """One line of values after `step` steps; None where a value is not known."""
         if self._is_silent:
             return
-        with self._lines.open("a") as lines:
+        with _writing(self._lines), self._lines.open("a") as lines:
             lines.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():
             if value is not None:
                 self._board.add_scalar(f"train/{name}", value, step)
-        text = _line(step, values)
-        if self._progress is not None and self._bar is not None:
-            self._progress.update(self._bar, completed=step, description=text)
-        else:
-            self.say(text)
+        self.advance(step)
+        self.say(_line(step, values))
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +108,17 @@ class Log:
             self._progress.stop()
         if not self._is_silent:
             self._board.close()
+
+
+@contextmanager
+def _writing(path: epath.Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise InputError(
+            f"{path} cannot be written ({problem.strerror}): make room there or choose another MODEL_DIR; "
+            "the checkpoints in it are intact."
+        ) from problem
 
 
 def drop_lines_after(path: epath.Path, step: int) -> None:
@@ -131,7 +141,7 @@ def _step_of(line: str) -> int | None:
 def _line(step: int, values: Values) -> str:
     def number(name: str, shape: str, scale: float = 1.0) -> str:
         value = values.get(name)
-        return "-" if value is None or math.isnan(value) else format(value * scale, shape)
+        return "-" if value is None else format(value * scale, shape)
 
     parts: list[tuple[str, Any]] = [
         ("loss", number("loss", ".4f")),

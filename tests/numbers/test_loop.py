@@ -16,7 +16,7 @@ from t0jax.checkpoints import whole
 from t0jax.checkpoints.orbax import Checkpoints
 from t0jax.errors import InputError
 from t0jax.training.interruption import Stopped
-from t0jax.training.log import drop_lines_after
+from t0jax.training.log import Log, drop_lines_after
 from t0jax.training.loop import Hook, train
 from t0jax.training.step import State
 from t0jax.training.throughput import Stopwatch, peak_flops
@@ -154,6 +154,12 @@ def test_lines_beyond_the_resumed_step_and_broken_ones_are_dropped(tmp_path: pat
     path.write_text('{"step": 2}\n{"step": 4}\n{"step": 6}\n{"st')
     drop_lines_after(pathlib.Path(path), 4)
     assert path.read_text() == '{"step": 2}\n{"step": 4}\n'
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be written .Not a directory.*another MODEL_DIR"):
+        Log(tmp_path / "file" / "run", step=0, last_step=1)
 
 
 def test_the_stopwatch_leaves_out_the_first_step_and_what_is_held() -> None:

@@ -1,6 +1,7 @@
 """One step is the same step however it is split: over devices, over microbatches, over runs."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -11,9 +12,8 @@ import pytest
 from t0jax.batch import synthetic_batch
 from t0jax.config import MeshConfig, ModelConfig, OptimizerConfig, TrainConfig
 from t0jax.mesh import make_mesh, place_batch
-from t0jax.model.parameters import init_parameters
 from t0jax.model.t5 import T5
-from t0jax.training.step import abstract_state, gradients, initial_state, make_step, token_losses
+from t0jax.training.step import State, abstract_state, initial_state, loss, make_step, state_shardings, token_losses
 
 MODEL = ModelConfig(
     vocab_size=64,
@@ -31,10 +31,23 @@ BATCH = synthetic_batch(batch_size=8, inputs_length=12, targets_length=8, vocab_
 KEY = jax.random.key(1)
 
 
-def train(mesh_config: MeshConfig, devices: int, steps: int = 2, model: ModelConfig = MODEL, microbatches: int = 1):
+@functools.cache
+def start() -> State:
+    """The state before the first step, in memory: compiled once for all tests."""
+    state = initial_state(MODEL, OPTIMIZER, make_mesh(MeshConfig(), jax.devices()[:1]), jax.random.key(0))
+    return jax.tree.map(np.asarray, state)
+
+
+@functools.cache
+def step_on(mesh_config: MeshConfig, devices: int, microbatches: int = 1, model: ModelConfig = MODEL):
+    """(mesh, compiled step)."""
     mesh = make_mesh(mesh_config, jax.devices()[:devices])
-    state = initial_state(model, OPTIMIZER, mesh, jax.random.key(0))
-    step = make_step(model, OPTIMIZER, TrainConfig(microbatches=microbatches), mesh)
+    return mesh, make_step(model, OPTIMIZER, TrainConfig(microbatches=microbatches), mesh)
+
+
+def train(mesh_config: MeshConfig, devices: int, steps: int = 2, microbatches: int = 1):
+    mesh, step = step_on(mesh_config, devices, microbatches)
+    state = jax.device_put(start(), state_shardings(MODEL, OPTIMIZER, mesh))
     for _ in range(steps):
         state, metrics = step(state, place_batch(mesh, BATCH), KEY)
     return state, jax.tree.map(float, metrics)
@@ -69,8 +82,7 @@ def test_microbatches_equal_one_batch(single) -> None:
 def test_sharded_start_equals_single_device_start() -> None:
     """Every device makes its own part of the same numbers."""
     sharded = initial_state(MODEL, OPTIMIZER, make_mesh(MeshConfig(data=2, fsdp=2, tensor=2)), jax.random.key(0))
-    alone = init_parameters(MODEL, jax.random.key(0))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), sharded.params, alone)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), sharded, start())
 
 
 def test_training_learns_its_batch() -> None:
@@ -100,13 +112,12 @@ def test_state_is_what_a_restore_is_told_to_expect(single) -> None:
 
 
 def test_dropout_depends_on_the_step_and_repeats() -> None:
-    model = dataclasses.replace(MODEL, dropout_rate=0.5)
-    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
-    step = make_step(model, OPTIMIZER, TrainConfig(), mesh)
+    mesh, step = step_on(MeshConfig(), 1, model=dataclasses.replace(MODEL, dropout_rate=0.5, num_decoder_layers=1))
+    shapes = abstract_state(dataclasses.replace(MODEL, num_decoder_layers=1), OPTIMIZER, mesh)
+    one_layer = jax.tree.map(lambda leaf, like: leaf[:1] if leaf.shape != like.shape else leaf, start(), shapes)
 
     def loss_at(number: int) -> float:
-        state = initial_state(model, OPTIMIZER, mesh, jax.random.key(0)).replace(step=jnp.int32(number))
-        return float(step(state, BATCH, KEY)[1]["loss"])
+        return float(step(one_layer.replace(step=np.int32(number)), BATCH, KEY)[1]["loss"])
 
     assert loss_at(3) == loss_at(3)
     assert loss_at(3) != loss_at(4)
@@ -127,11 +138,10 @@ def test_cross_entropy_is_that_of_the_soft_targets() -> None:
 
 
 def test_loss_is_a_sum_unless_a_factor_divides_it() -> None:
-    params = init_parameters(MODEL, jax.random.key(0))
+    @functools.partial(jax.jit, static_argnums=0)
+    def value(train: TrainConfig):
+        return loss(T5(MODEL), train, start().params, BATCH, None)
 
-    def gradient(factor: float | None):
-        train = TrainConfig(loss_normalizing_factor=factor)
-        return jax.jit(lambda params: gradients(T5(MODEL), train, params, BATCH, None))(params)[0]
-
-    divided, summed = gradient(50.0), gradient(None)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(50.0 * a, b, rtol=1e-4, atol=1e-3), divided, summed)
+    total, sums = value(TrainConfig())
+    assert total == sums["loss"]
+    assert value(TrainConfig(loss_normalizing_factor=50.0))[0] * 50.0 == pytest.approx(float(total), rel=1e-6)

@@ -133,8 +133,6 @@ class DataConfig(Checked):
     """Which tasks, from which rows, in batches of which shape."""
 
     mixture_or_task_name: str
-    mixture_or_task_module: str | None = None
-    """A Python module to import first, which registers tasks of one's own."""
     vocabulary: str | None = None
     """Path of a SentencePiece model."""
     data_dir: str | None = None

@@ -26,7 +26,6 @@ MACROS: Mapping[str, tuple[tuple[str, str], ...]] = {
         "INITIAL_CHECKPOINT_PATH": "train.initial_checkpoint_path",
         "LABEL_SMOOTHING": "train.label_smoothing",
         "LOSS_NORMALIZING_FACTOR": "train.loss_normalizing_factor",
-        "MIXTURE_OR_TASK_MODULE": "data.mixture_or_task_module",
         "MIXTURE_OR_TASK_NAME": "data.mixture_or_task_name",
         "MODEL_DIR": "train.model_dir",
         "NUM_EXAMPLES": "data.num_examples",

@@ -16,21 +16,34 @@ from t0jax.errors import InputError
 
 SEED = 2611
 """Fixed before any held-out score was seen: docs/decisions/2026-11-22-demo.md."""
+RECIPE = "runs/demo.gin"
 MODEL, SCORES = "model", "eval"
 ALL_WORDINGS, ONE_WORDING, UNTRAINED = "all_wordings", "one_wording", "untrained"
 
 
 @dataclass(frozen=True)
 class _Size:
-    """How much there is of everything; None leaves it to the tables and the recipe."""
+    """How much there is of everything; None leaves it to the table."""
 
     train_rows: int | None
     held_out_rows: int
-    train_steps: int | None
+    bindings: tuple[str, ...] = ()
+    """What the recipes are overridden with."""
 
 
-_FULL = _Size(train_rows=None, held_out_rows=300, train_steps=None)
-_QUICK = _Size(train_rows=24, held_out_rows=12, train_steps=20)
+_FULL = _Size(train_rows=None, held_out_rows=300)
+_QUICK = _Size(
+    train_rows=24,
+    held_out_rows=12,
+    bindings=(
+        "BATCH_SIZE=8",
+        "TRAIN_STEPS=20",
+        "OptimizerConfig.warmup_steps=10",
+        "OptimizerConfig.decay_steps=20",
+        "ModelConfig.num_encoder_layers=1",
+        "ModelConfig.num_decoder_layers=1",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -67,15 +80,16 @@ class _Demo:
         """Holds the checkpoint that training begins with."""
         return self.folder / "start"
 
-    def recipe(self, name: str) -> list[str]:
-        """The gin flags that training and evaluation share."""
+    @property
+    def bindings(self) -> list[str]:
+        """What training and evaluation override in their recipes."""
         given = {
             "CACHE_DIR": self.folder / "cache",
             "DATA_DIR": self.rows,
             "VOCABULARY": self.vocabulary,
             "RANDOM_SEED": self.seed,
         }
-        return [f"--gin_file={name}", *(f"--gin.{key}={value}" for key, value in given.items())]
+        return [*self.size.bindings, *(f"{key}={value}" for key, value in given.items())]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _claim(demo: _Demo) -> None:
     """Note in the folder what it holds; InputError when that is something else."""
     note = demo.folder / "demo.json"
-    settings = {"seed": demo.seed, **asdict(demo.size)}
+    settings = json.loads(json.dumps({"seed": demo.seed, **asdict(demo.size)}))
     if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
         raise InputError(f"{demo.folder} holds a demonstration with other settings: give another --output_dir or remove it.")
     demo.folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +178,7 @@ def _train_vocabulary(demo: _Demo) -> None:
     from t0jax.data.universe import mixture_tasks
     from t0jax.demo.vocabulary import train_vocabulary
 
-    size = read_run(["runs/demo.gin"]).model.vocab_size
+    size = read_run([RECIPE]).model.vocab_size
     train_vocabulary(demo.vocabulary, mixture_tasks("demo_train"), demo.rows, size=size)
 
 
@@ -177,23 +191,25 @@ def _cache(demo: _Demo) -> None:
 def _train(demo: _Demo) -> None:
     from t0jax.cli.recipe import read_run
 
-    flags = [*demo.recipe("runs/demo.gin"), f"--gin.MIXTURE_OR_TASK_NAME={demo.mixture}"]
-    steps = demo.size.train_steps
-    if steps is not None:
-        flags += [f"--gin.TRAIN_STEPS={steps}", f"--gin.OptimizerConfig.decay_steps={steps}"]
-        flags += [f"--gin.OptimizerConfig.warmup_steps={steps // 2}"]
     if not demo.start.exists():
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        for name, value in _environment().items():
+            os.environ.setdefault(name, value)
         from t0jax.demo.start import write_start
 
-        write_start(read_run(["runs/demo.gin"], [f"RANDOM_SEED={demo.seed}"]), demo.start)
-    flags += [f"--gin.INITIAL_CHECKPOINT_PATH={demo.start}", f"--gin.MODEL_DIR={demo.folder / demo.name / MODEL}"]
-    _command("train", *flags)
+        write_start(read_run([RECIPE], demo.bindings), demo.start)
+    places = {"INITIAL_CHECKPOINT_PATH": demo.start, "MODEL_DIR": demo.folder / demo.name / MODEL}
+    _command("train", *_gin(RECIPE, demo, MIXTURE_OR_TASK_NAME=demo.mixture, **places))
 
 
 def _evaluate(demo: _Demo, checkpoint: Path, name: str) -> None:
     places = {"CHECKPOINT_PATH": checkpoint, "EVAL_OUTPUT_DIR": demo.folder / name / SCORES}
-    _command("eval", *demo.recipe("eval/demo.gin"), *(f"--gin.{key}={value}" for key, value in places.items()))
+    _command("eval", *_gin("eval/demo.gin", demo, **places))
+
+
+def _gin(recipe: str, demo: _Demo, **given: object) -> list[str]:
+    """The flags of a command that reads a recipe."""
+    bindings = [*demo.bindings, *(f"{name}={value}" for name, value in given.items())]
+    return [f"--gin_file={recipe}", *(f"--gin.{binding}" for binding in bindings)]
 
 
 def _report(demo: _Demo) -> Path:

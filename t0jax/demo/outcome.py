@@ -24,7 +24,7 @@ NOTES = (
     "It stands in for the T5 that T0 began with, which had read a large corpus.",
     "Bag of words is a logistic regression over (field, word), fitted on 2,000 other rows of the same held-out dataset. Where "
     "it stays at the majority baseline, no single word gives the label away.",
-    "There is one seed. The interval is over rows; another training seed moves a median by more than that.",
+    "There is one seed: the interval is over rows and says nothing of another training run.",
 )
 
 

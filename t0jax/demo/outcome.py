@@ -17,7 +17,7 @@ NOTES = (
     "written in the field schema of T0's datasets, so that promptsource's templates apply unchanged.",
     "Three of T0's families are never trained on: natural language inference, sentence completion and coreference. Besides, a "
     "third of all pairings (person with value, person with script, script with thing) is reserved for their rows: no training "
-    "row holds one, so that no held-out clause was ever read.",
+    "row holds one, and every one that a held-out row holds is reserved.",
     "The causes and effects themselves, and that a person's value can be asked for, are taught by the training families, in "
     "other wordings and layouts. What is tested is whether a new task under a new wording is understood, not new knowledge.",
     "Untrained is the checkpoint that training began with: random, but with attention that finds equal tokens and neighbours. "

@@ -70,6 +70,15 @@ def test_restored_equals_saved_and_config_and_position_lie_beside_it(tmp_path: p
     assert (tmp_path / "checkpoint_5/config.gin").read_text() == "config text"
 
 
+def test_a_folder_may_be_given_from_where_one_stands(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(pathlib.Path("runs/a"), state := state_of())
+    with orbax.Checkpoints("runs/a") as checkpoints:
+        assert checkpoints.restore(like(state)) is not None
+    for place in ("runs/a", "runs/a/checkpoint_5"):
+        assert_equal(orbax.restore_params(place, like(state).params), state.params)
+
+
 def test_save_holds_the_state_of_its_moment_though_the_buffers_are_donated(tmp_path: pathlib.Path) -> None:
     state = state_of(vocabulary=4096, width=64)
     copy = jax.tree.map(np.array, state)

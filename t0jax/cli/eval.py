@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the table; the files are `scores.jsonl` and `results.json` in EVAL_OUTPUT_DIR."""
+    described = run_of(arguments)
     import jax
 
     from t0jax.mesh import start_distributed
@@ -30,7 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
     from t0jax.report.table import print_table
 
     start_distributed()
-    described = run_of(arguments)
     run_evaluation(described)
     if jax.process_index() != 0:
         return 0
@@ -106,9 +106,9 @@ def _output_dir(described: Run) -> Path:
 def _examples(described: Run, cache_dir: Path, tasks: "Sequence[PromptedTask]") -> "Iterator[RankExample]":
     from t0jax.data.feed import rank_examples
 
-    data = described.data
+    data, vocab_size = described.data, described.model.vocab_size
     for task in tasks:
-        yield from rank_examples(cache_dir, task.name, data.split, data.task_feature_lengths, data.num_examples)
+        yield from rank_examples(cache_dir, task.name, data.split, data.task_feature_lengths, data.num_examples, vocab_size)
 
 
 def _skipped_rows(cache_dir: Path, tasks: "Sequence[PromptedTask]", split: str) -> dict[str, int]:

@@ -51,7 +51,13 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
         open_vocabulary(described)
     prepared = with_cache(described, tasks)
     rates = [(task.name, task.rate) for task in tasks]
-    feed = open_feed(prepared.data, rates, process_index=jax.process_index(), process_count=jax.process_count())
+    feed = open_feed(
+        prepared.data,
+        rates,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        vocab_size=described.model.vocab_size,
+    )
     try:
         return train(prepared, feed, config_text=run_text(described), hooks=hooks)
     finally:

@@ -15,6 +15,9 @@ from t0jax.mesh import check_divides, constrain_to, make_mesh, sharding_of
 from t0jax.model.parameters import abstract_parameters, init_parameters, logical_axes
 from t0jax.model.t5 import T5
 
+_SPARE_ROWS = 256
+"""How many more rows than pieces a model may have: T5's 32,000 pieces and 100 sentinels lie in 32,128."""
+
 
 @dataclass(frozen=True)
 class OpenModel:
@@ -44,13 +47,13 @@ def open_model(run: Run) -> OpenModel:
 
 
 def open_vocabulary(run: Run) -> Vocabulary:
-    """The run's vocabulary; an InputError when the model has no row for some of its pieces."""
+    """The run's vocabulary; an InputError when it cannot be the model's: more pieces than rows, or far fewer."""
     if run.data.vocabulary is None:
         raise InputError("Tokens need a vocabulary: give --gin.VOCABULARY=PATH, a SentencePiece model (spiece.model).")
     vocabulary = Vocabulary(run.data.vocabulary)
-    if vocabulary.size > run.model.vocab_size:
+    if not 0 <= run.model.vocab_size - vocabulary.size <= _SPARE_ROWS:
         raise InputError(
             f"The vocabulary {vocabulary.path} has {vocabulary.size} pieces, the model has room for {run.model.vocab_size}: "
-            "give the vocabulary that the model was trained with."
+            "give the vocabulary that the model was trained with, or for a new model its size as --gin.ModelConfig.vocab_size."
         )
     return vocabulary

@@ -24,9 +24,9 @@ _PREFETCHED = 2  # batches
 class _Batches(grain.IterDataset):
     """Batches of the rows of some streams; each stream is packed by itself and fills its own rows of every batch."""
 
-    def __init__(self, examples: grain.MapDataset, streams: range, data: DataConfig) -> None:
+    def __init__(self, examples: grain.MapDataset, streams: range, data: DataConfig, vocab_size: int | None) -> None:
         super().__init__()
-        self.examples, self.streams, self.data = examples, streams, data
+        self.examples, self.streams, self.data, self.vocab_size = examples, streams, data, vocab_size
 
     def __iter__(self) -> "_BatchIterator":
         return _BatchIterator(self)
@@ -38,6 +38,7 @@ class _BatchIterator(grain.DatasetIterator):
     def __init__(self, batches: _Batches) -> None:
         super().__init__()
         data = self._data = batches.data
+        self._vocab_size = batches.vocab_size
         self._streams = {
             str(stream): Rows(
                 batches.examples,
@@ -52,7 +53,10 @@ class _BatchIterator(grain.DatasetIterator):
     def __next__(self) -> Batch:
         rows_each = self._data.batch_size // self._data.num_streams
         rows = [next(stream) for stream in self._streams.values() for _ in range(rows_each)]
-        return batch_rows(rows, self._data.task_feature_lengths)
+        batch = batch_rows(rows, self._data.task_feature_lengths)
+        for name in ("encoder_input_tokens", "decoder_target_tokens"):
+            _check_tokens(batch[name], self._vocab_size, str(self._data.cache_dir))
+        return batch
 
     def get_state(self) -> dict[str, Any]:
         return {name: stream.get_state() for name, stream in self._streams.items()}
@@ -99,9 +103,14 @@ class GrainFeed(Feed):
 
 
 def open_feed(
-    data: DataConfig, tasks_with_rates: Sequence[tuple[str, float]], *, process_index: int, process_count: int
+    data: DataConfig,
+    tasks_with_rates: Sequence[tuple[str, float]],
+    *,
+    process_index: int,
+    process_count: int,
+    vocab_size: int | None = None,
 ) -> GrainFeed:
-    """This process's share of the global batches of a mixture, from data.cache_dir.
+    """This process's share of the global batches of a mixture, from data.cache_dir. An InputError for a token >= vocab_size.
 
     Element i of the mixture goes to stream i % num_streams, and stream s fills rows s * batch_size // num_streams onwards of
     every batch. A process has consecutive streams, so the global batch is the same for any number of processes.
@@ -114,7 +123,7 @@ def open_feed(
     examples = grain.MapDataset.select_from_datasets(sources, _schedule(data, splits))
     each = data.num_streams // process_count
     streams = range(process_index * each, (process_index + 1) * each)
-    return GrainFeed(_Batches(examples, streams, data), _fingerprint(data, splits))
+    return GrainFeed(_Batches(examples, streams, data, vocab_size), _fingerprint(data, splits))
 
 
 def _open_splits(data: DataConfig, tasks_with_rates: Sequence[tuple[str, float]]) -> list[tuple[CachedSplit, float]]:
@@ -152,20 +161,32 @@ def _fingerprint(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) 
     }
 
 
+def _check_tokens(tokens: np.ndarray, vocab_size: int | None, cache_dir: str) -> None:
+    """A token that the model has no row for would come out as NaN."""
+    if vocab_size is not None and (largest := int(tokens.max(initial=0))) >= vocab_size:
+        what = f"The cache {cache_dir} holds the token {largest}, the model has room for {vocab_size}"
+        raise InputError(f"{what}: it was made with another vocabulary; cache again with the model's, or give its cache.")
+
+
 def rank_examples(
     cache_dir: str | pathlib.Path,
     task: str,
     split: str,
     task_feature_lengths: Mapping[str, int],
     num_examples: int | None = None,
+    vocab_size: int | None = None,
 ) -> Iterator[RankExample]:
     """The examples of a cached `_score_eval` task in order of their rows, trimmed; only the first `num_examples`.
+
+    An InputError for an example that lacks a choice or holds a token >= vocab_size.
 
     SeqIO's caching shuffles its records, so they are all read and grouped by `idx` = [example, choice] first.
     """
     records = CachedSplit(cache_dir, task, split, ("inputs", "targets", "is_correct", "idx"))
     groups: dict[int, dict[int, Mapping[str, np.ndarray]]] = {}
     for record in (records[number] for number in range(len(records))):
+        for name in ("inputs", "targets"):
+            _check_tokens(record[name], vocab_size, str(cache_dir))
         example, choice = record["idx"].tolist()
         groups.setdefault(example, {})[choice] = record
     for example in sorted(groups)[:num_examples]:

@@ -57,10 +57,10 @@ def feed_of(cache):
     """Opens feeds of the cache and closes them in the end."""
     opened = []
 
-    def open_one(tasks=TASKS, *, host=0, hosts=1, **options):
+    def open_one(tasks=TASKS, *, host=0, hosts=1, vocab_size=None, **options):
         defaults = {"batch_size": 8, "num_streams": 4, "packing_bins": 6, "task_feature_lengths": LENGTHS}
         data = DataConfig(mixture_or_task_name="mixture", cache_dir=str(cache), **{**defaults, **options})
-        opened.append(open_feed(data, tasks, process_index=host, process_count=hosts))
+        opened.append(open_feed(data, tasks, process_index=host, process_count=hosts, vocab_size=vocab_size))
         return opened[-1]
 
     yield open_one
@@ -251,3 +251,10 @@ def test_a_damaged_record_is_a_clear_error(feed_of, cache):
     path.write_bytes(path.read_bytes()[:-9] + b"!" + path.read_bytes()[-8:])
     with pytest.raises(InputError, match="record 0 does not match its checksum"):
         next(feed_of((("damaged", 1.0),)))
+
+
+def test_a_cache_of_a_larger_vocabulary_is_refused(feed_of):
+    largest = max(int(batch["encoder_input_tokens"].max()) for batch in take(feed_of(), 5))
+    take(feed_of(vocab_size=largest + 1), 5)
+    with pytest.raises(InputError, match=rf"holds the token {largest}, the model has room for {largest}.*another vocabulary"):
+        take(feed_of(vocab_size=largest), 5)

@@ -57,6 +57,11 @@ def test_num_examples_takes_the_first_ones(cache):
     assert [example.example for example in ranked(cache, 2)] == [0, 1]
 
 
+def test_choices_of_a_larger_vocabulary_are_refused(cache):
+    with pytest.raises(InputError, match="holds the token 9, the model has room for 9"):
+        list(rank_examples(cache, "task_score_eval", "validation", LENGTHS, vocab_size=9))
+
+
 def test_a_lost_choice_is_refused(tmp_path):
     write_split(tmp_path / "task_score_eval", [*CHOICES[:2], CHOICES[3]])
     with pytest.raises(InputError, match="example 1 lacks choice 0"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from t0jax.batch import EOS_ID
-from t0jax.data.records import RecordWriter, encode_example
+from t0jax.data.records import RecordWriter, encode_example, index_path
 from t0jax.data.universe import PromptedTask
 from t0jax.data.vocabulary import Vocabulary
 from t0jax.prompts.render import Prompted
@@ -77,7 +77,9 @@ class SplitWriter:
         info_path.unlink(missing_ok=True)  # from here on the old split does not count, nor the new one before its info is back
         for old in folder.glob(f"{self.split}.tfrecord-*"):
             old.unlink()
-        os.replace(self._part, folder / f"{self.split}.tfrecord-00000-of-00001")
+        records = folder / f"{self.split}.tfrecord-00000-of-00001"
+        os.replace(index_path(self._part), index_path(records))
+        os.replace(self._part, records)
         features = _FEATURES | (_RANK_FEATURES if self.task.is_scored else {})
         info = {"features": features, "num_shards": 1, "seqio_version": _SEQIO_VERSION, "fingerprint": fingerprint}
         self._put(folder / f"stats.{self.split}.json", self._stats)

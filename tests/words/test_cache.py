@@ -180,7 +180,7 @@ def test_processes_write_what_one_process_writes(
         cached.append(cache_tasks(tasks, output_cache_dir=output, data_dir=data_dir, vocabulary=vocabulary))
     assert sorted(map(str, cached[0])) == sorted(map(str, cached[1]))
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
-    assert len(files) == 5 * 3 + 3
+    assert len(files) == 5 * 4 + 3  # records, their index, info, stats; COMPLETED
     for path in files:
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "many" / path).read_bytes()
 

@@ -83,7 +83,9 @@ class ModelConfig(Checked):
             "vocab_size", "emb_dim", "num_heads", "head_dim", "mlp_dim", "num_encoder_layers", "num_decoder_layers"
         )
         self._require(0.0 <= self.dropout_rate < 1.0, "dropout_rate", "at least 0 and below 1")
-        self._require(self.relpos_buckets % 4 == 0, "relpos_buckets", "a multiple of 4")
+        self._require(self.relpos_buckets > 0 and self.relpos_buckets % 4 == 0, "relpos_buckets", "a multiple of 4 above 0")
+        half = self.relpos_buckets // 2
+        self._require(self.relpos_max_distance > half, "relpos_max_distance", f"above {half}, half the buckets")
         known = all(name in ("gelu", "relu", "linear") for name in self.mlp_activations)
         self._require(known and bool(self.mlp_activations), "mlp_activations", "of 'gelu', 'relu' and 'linear'")
 
@@ -157,6 +159,7 @@ class DataConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_positive("batch_size", "packing_bins", "num_streams")
+        self._require(self.num_examples is None or self.num_examples > 0, "num_examples", "None or above 0")
         self._require(self.batch_size % self.num_streams == 0, "num_streams", f"a divisor of batch_size {self.batch_size}")
         lengths = self.task_feature_lengths
         is_good = set(lengths) == {"inputs", "targets"} and all(n > 0 for n in lengths.values())
@@ -189,6 +192,8 @@ class TrainConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_positive("train_steps", "microbatches", "checkpoint_period", "stats_period")
+        keep = self.checkpoints_to_keep
+        self._require(keep is None or keep > 0, "checkpoints_to_keep", "None or above 0")
         self._require(self.z_loss >= 0, "z_loss", "at least 0")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         factor = self.loss_normalizing_factor

@@ -1,6 +1,5 @@
 """T5's attention: no 1/sqrt(d), one relative bias table per stack, masks from segment ids. Einsum behind one function."""
 
-import math
 from dataclasses import dataclass, field
 
 import flax.linen as nn
@@ -72,11 +71,11 @@ class RelativeBias(Part):
             max_distance=self.config.relpos_max_distance,
         )
         one_hot = jax.nn.one_hot(jnp.asarray(buckets), self.config.relpos_buckets, dtype=self.dtype)
-        strip = self.weight("rel_embedding") @ one_hot.T
+        strip = (self.weight("rel_embedding") @ one_hot.T).astype(jnp.float32)  # so that the gradient is summed in float32
         # bias[q, k] = strip[k - q + length - 1]. Laying the strip out end to end in rows one shorter than itself moves it
         # on by one a row: no gather, and no scatter in the backward pass.
         rows = jnp.tile(strip, (1, length))[:, : length * (2 * length - 1)]
-        return rows.reshape(-1, length, 2 * length - 1)[:, :, length - 1 :]
+        return rows.reshape(-1, length, 2 * length - 1)[:, :, length - 1 :].astype(self.dtype)
 
 
 def dot_product_attention(

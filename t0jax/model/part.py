@@ -58,4 +58,6 @@ class Norm(Part):
         """x / rms(x) * scale with epsilon 1e-6."""
         wide = x.astype(jnp.float32)
         inverse = jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + 1e-6)
-        return (wide * inverse).astype(self.dtype) * self.weight("scale")[None, None, :]
+        # Spread in float32, then cast: the values are the same, but the scale's gradient, a sum over all tokens, is float32's.
+        scale = jnp.broadcast_to(self.weight("scale", jnp.dtype("float32")), x.shape).astype(self.dtype)
+        return (wide * inverse).astype(self.dtype) * scale

@@ -156,7 +156,8 @@ class Embedder(Part):
 
     def __call__(self, tokens: Int[Array, "B S"]) -> Float[Array, "B S D"]:
         """One row of the table per token."""
-        return self.constrain(jnp.take(self.table.astype(self.dtype), tokens, axis=0), HIDDEN)
+        # Looked up in float32, then cast: the gradient adds up thousands of tokens in a row, which bfloat16 loses most of.
+        return self.constrain(jnp.take(self.table, tokens, axis=0).astype(self.dtype), HIDDEN)
 
     def logits(self, hidden: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
         """Tied logits, in float32, scaled by 1/sqrt(D)."""

@@ -1,1 +1,1 @@
-"""Room."""
+"""Checkpoints: which are whole, and how they are saved and restored."""

@@ -101,9 +101,10 @@ class Checkpoints:
             self._checkpointer.wait_until_finished()
         except Exception as problem:
             self._give_up(problem)
-        self._saving = None
-        if self.keep is not None and jax.process_index() == 0:
-            for step in self.steps()[: -self.keep]:
+        saved, self._saving = self._saving, None
+        if saved is not None and self.keep is not None and jax.process_index() == 0:
+            # One of a later step is damaged, or the run would have begun there: it does not count among the newest.
+            for step in [step for step in self.steps() if step <= saved][: -self.keep]:
                 (self._path(step) / whole.COMMIT_FILE).unlink()  # first: half a deletion must not look whole
                 self._path(step).rmtree()
 

@@ -115,6 +115,16 @@ def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
     assert whole.latest(tmp_path / "checkpoint_15") == str(tmp_path / "checkpoint_15")
 
 
+def test_a_damaged_checkpoint_is_not_kept_in_place_of_a_whole_one(tmp_path: pathlib.Path) -> None:
+    for step in (5, 10):
+        save(tmp_path, state_of(step=step))
+    (tmp_path / "checkpoint_10/config.gin").unlink()
+    with orbax.Checkpoints(tmp_path, keep=1) as checkpoints, pytest.warns(UserWarning, match="checkpoint_10 is passed over"):
+        checkpoints.restore(like(state_of()))
+        checkpoints.save(7, state_of(step=7), POSITION, "")
+    assert whole.steps(tmp_path) == [7, 10]
+
+
 def test_nothing_to_restore_says_what_was_searched(tmp_path: pathlib.Path) -> None:
     with orbax.Checkpoints(tmp_path / "empty") as checkpoints:
         assert checkpoints.restore(like(state_of())) is None

@@ -24,7 +24,8 @@ class CachedSplit:
     ) -> None:
         self.task, self.split, self._features = task, split, tuple(features)
         self.folder = pathlib.Path(cache_dir).joinpath(*task.split(":"))
-        self._remedy = f"run `t0jax cache --tasks {task} --output_cache_dir {cache_dir}` again"
+        self._command = f"`t0jax cache --tasks {task} --output_cache_dir {cache_dir} ...`"
+        self._remedy = f"remove the folder and run {self._command} again"
         if not (self.folder / "COMPLETED").is_file():
             raise self._not_cached(pathlib.Path(cache_dir))
         self.info, self.stats = self._read_json("info"), self._read_json("stats")
@@ -42,8 +43,8 @@ class CachedSplit:
         if self.folder.is_dir():
             return InputError(f"{self.folder} has no file COMPLETED: caching did not finish; {self._remedy}.")
         cached = [path.parent.name for path in cache_dir.glob("*/COMPLETED")]
-        remedy = self._remedy.removesuffix(" again")
-        return InputError(f"Task {self.task!r} is not cached in {cache_dir}; {remedy}.{did_you_mean(self.task, cached)}")
+        near = did_you_mean(self.task, cached)
+        return InputError(f"Task {self.task!r} is not cached in {cache_dir}; run {self._command}.{near}")
 
     def _read_json(self, kind: str) -> dict[str, Any]:
         path = self.folder / f"{kind}.{self.split}.json"

@@ -10,24 +10,24 @@ from t0jax.errors import InputError, did_you_mean
 
 def rows_path(data_dir: str | Path, dataset: str, subset: str | None, split: str) -> Path:
     """The file of a split. InputError says what is there instead when directory, dataset, subset or split is missing."""
-    folder = Path(data_dir)
+    folder, path = Path(data_dir), _path(data_dir, dataset, subset, split)
     if not folder.is_dir():
         raise InputError(f"There is no data directory {folder}: give the folder that holds <dataset>/<subset or default>/.")
     for kind, name in (("dataset", dataset), ("subset", subset or "default")):
         known = _names(child for child in folder.iterdir() if child.is_dir())
         if name not in known:
-            raise InputError(f"{folder} has no {kind} {name!r}; it has {_listed(known)}.{did_you_mean(name, known)}")
+            what = f"{folder} has no {kind} {name!r}; it has {_listed(known)}"
+            raise InputError(f"{what}: put the rows into {path}.{did_you_mean(name, known)}")
         folder = folder / name
-    path = folder / f"{split}.jsonl"
     if not path.is_file():
         present = _names(file.with_suffix("") for file in folder.glob("*.jsonl"))
-        raise InputError(f"{folder} has no split {split!r}; it has {_listed(present)}. Put the rows into {path.name} there.")
+        raise InputError(f"{folder} has no split {split!r}; it has {_listed(present)}: put the rows into {path}.")
     return path
 
 
 def has_rows(data_dir: str | Path, dataset: str, subset: str | None, split: str) -> bool:
     """Whether there is a file of rows for the split."""
-    return (Path(data_dir) / dataset / (subset or "default") / f"{split}.jsonl").is_file()
+    return _path(data_dir, dataset, subset, split).is_file()
 
 
 def read_rows(data_dir: str | Path, dataset: str, subset: str | None, split: str) -> Iterator[dict[str, Any]]:
@@ -42,6 +42,10 @@ def read_rows(data_dir: str | Path, dataset: str, subset: str | None, split: str
             if not isinstance(row, dict):
                 raise InputError(f"{path}, line {number} is not a JSON object: write each row as {{field: value, ...}}.")
             yield row
+
+
+def _path(data_dir: str | Path, dataset: str, subset: str | None, split: str) -> Path:
+    return Path(data_dir) / dataset / (subset or "default") / f"{split}.jsonl"
 
 
 def _names(paths: Iterable[Path]) -> list[str]:

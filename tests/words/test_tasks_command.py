@@ -1,12 +1,15 @@
 """`t0jax tasks` and `t0jax cache` on rows, good and bad: each mistake is one clear sentence and leaves nothing behind."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from t0jax.cli import main
+from t0jax.data.records import RecordFile, decode_example
 
 COPA_EFFECT = "super_glue_copa__As_a_result_C1_or_C2_"
 COPA_ROW = {"premise": "It rained.", "choice1": "I slept.", "choice2": "I got wet.", "question": "effect", "idx": 0, "label": 1}
@@ -48,14 +51,21 @@ def test_rendering_prints_rows_and_skips(tmp_path: Path, capsys: pytest.CaptureF
     ]
 
 
-def test_rendering_draws_the_same_as_the_cache_and_another_run(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rendering_draws_the_same_as_the_cache_and_another_process(
+    shared_data: Path, t5_vocabulary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = "hellaswag_Randomized_prompts_template"
-    command = ["tasks", "--render", name, "--data_dir", str(shared_data), "--split", "validation", "--num", "20", "--json"]
-    outputs = []
-    for _ in range(2):
-        assert main(command) == 0
-        outputs.append(capsys.readouterr().out)
-    assert outputs[0] == outputs[1]
+    places = ["--data_dir", str(shared_data)]
+    command = ["tasks", "--render", name, *places, "--split", "validation", "--num", "20", "--json"]
+    assert main(command) == 0
+    here = capsys.readouterr().out
+    there = subprocess.run([sys.executable, "-m", "t0jax", *command], capture_output=True, text=True, check=True)
+    assert there.stdout == here
+    limits = ["--splits", "validation", "--num_examples", "20", "--vocabulary", str(t5_vocabulary)]
+    assert main(["cache", "--tasks", name, "--output_cache_dir", str(tmp_path), *places, *limits]) == 0
+    records = RecordFile(tmp_path / name / "validation.tfrecord-00000-of-00001")
+    cached = [decode_example(record, ["inputs_pretokenized"])["inputs_pretokenized"][0].decode() for record in records]
+    assert cached == [json.loads(line)["inputs"] for line in here.splitlines()]
 
 
 def test_missing_rows_are_named_with_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

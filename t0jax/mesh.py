@@ -45,6 +45,16 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     return jax.make_mesh(tuple(sizes), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
 
 
+def check_hosts(devices: np.ndarray) -> None:
+    """An InputError when devices that share rows (the last axis of the mesh) are of several hosts, which read apart."""
+    for group in devices.reshape(-1, devices.shape[-1]):
+        if len({device.process_index for device in group}) > 1:
+            raise InputError(
+                f"MeshConfig.tensor={len(group)} lies across hosts, each of which reads rows of its own: choose a divisor of "
+                "the devices of one host."
+            )
+
+
 def _spec(axes: Sequence[str | None]) -> PartitionSpec:
     return PartitionSpec(*(None if axis is None else RULES[axis] for axis in axes))
 
@@ -88,13 +98,15 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def place_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
+def place_batch(mesh: Mesh, batch: Mapping[str, np.ndarray], microbatches: int = 1) -> dict[str, Array]:
     """This process's rows of a global batch as global arrays on the mesh; an InputError when rows do not divide."""
     sharding, ways = batch_sharding(mesh), mesh.shape["data"] * mesh.shape["fsdp"]
     rows = len(next(iter(batch.values()))) * jax.process_count()
-    if rows % ways:
+    if rows % (ways * microbatches):
+        parts = f" in {microbatches} microbatches" if microbatches > 1 else ""
         raise InputError(
-            f"A batch of {rows} rows cannot be split over data x fsdp = {ways}: make batch_size a multiple of {ways}."
+            f"A batch of {rows} rows cannot be split over data x fsdp = {ways}{parts}: make batch_size a multiple of "
+            f"{ways * microbatches}."
         )
     return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
 

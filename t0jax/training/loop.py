@@ -14,7 +14,7 @@ from t0jax.batch import Feed
 from t0jax.checkpoints.orbax import Checkpoints
 from t0jax.config import Run
 from t0jax.errors import InputError
-from t0jax.mesh import make_mesh, place_batch
+from t0jax.mesh import check_hosts, make_mesh, place_batch
 from t0jax.training.interruption import Interruption, Stopped
 from t0jax.training.journal import Journal
 from t0jax.training.log import Log, Window
@@ -55,6 +55,7 @@ def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ())
     settings, mesh = run.train, make_mesh(run.mesh)
     if settings.model_dir is None:
         raise InputError("The run has no MODEL_DIR to save in: give --gin.MODEL_DIR=/where/it/shall/lie.")
+    check_hosts(mesh.devices)
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(settings.model_dir, settings.checkpoints_to_keep))
         interruption = stack.enter_context(Interruption())
@@ -99,5 +100,5 @@ def _ahead(feed: Feed, run: Run, mesh: Mesh) -> Iterator[_Supply]:
             position = feed.position()
             batch = next(feed)
             load = load_of(batch, run.model, jax.process_count())
-            waiting.append(_Supply(place_batch(mesh, batch), load, position))
+            waiting.append(_Supply(place_batch(mesh, batch, run.train.microbatches), load, position))
         yield waiting.popleft()

@@ -1,5 +1,6 @@
 """How fast training goes: what a batch holds, a stopwatch that can be held, and the peak of a device."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,9 @@ PEAK_FLOPS: Mapping[str, float] = {
     "TPU v6e": 918e12,
     "NVIDIA A100": 312e12,
     "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H100 NVL": 835e12,
     "NVIDIA H100": 989e12,
+    "NVIDIA H200 NVL": 835e12,
     "NVIDIA H200": 989e12,
     "NVIDIA B200": 2250e12,
     "NVIDIA L4": 121e12,
@@ -31,7 +34,7 @@ PEAK_FLOPS: Mapping[str, float] = {
 
 def peak_flops(device_kind: str) -> float | None:
     """The peak bfloat16 FLOP/s of a device; None where the table does not know it, as for CPUs."""
-    known = [name for name in PEAK_FLOPS if device_kind.startswith(name)]
+    known = [name for name in PEAK_FLOPS if re.match(rf"{name}\b", device_kind)]  # an L40 is no L4
     return PEAK_FLOPS[max(known, key=len)] if known else None
 
 

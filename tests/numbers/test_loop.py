@@ -177,4 +177,7 @@ def test_the_peak_of_a_device_is_found_by_the_longest_name() -> None:
     assert peak_flops("TPU v5 lite") == 197e12
     assert peak_flops("TPU v5") == 459e12
     assert peak_flops("NVIDIA H100 80GB HBM3") == 989e12
+    assert peak_flops("NVIDIA H100 NVL") == 835e12
+    assert peak_flops("NVIDIA L4") == 121e12
+    assert peak_flops("NVIDIA L40S") is None
     assert peak_flops("cpu") is None

@@ -1,5 +1,7 @@
 """Meshes fit the devices or say why not; logical axes find their place."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from jax.sharding import PartitionSpec
 
 from t0jax.config import MeshConfig, ModelConfig, OptimizerConfig
 from t0jax.errors import InputError
-from t0jax.mesh import RULES, make_mesh, place_batch, sharding_of, start_distributed
+from t0jax.mesh import RULES, check_hosts, make_mesh, place_batch, sharding_of, start_distributed
 from t0jax.model.parameters import logical_axes
 from t0jax.training.step import abstract_state
 
@@ -52,6 +54,15 @@ def test_rows_lie_over_data_and_fsdp() -> None:
     assert {shard.data.shape for shard in placed.addressable_shards} == {(2, 1)}
     with pytest.raises(InputError, match="6 rows cannot be split over data x fsdp = 4"):
         place_batch(mesh, {"tokens": np.zeros((6, 1), np.int32)})
+    with pytest.raises(InputError, match=r"8 rows cannot be split over data x fsdp = 4 in 4 microbatches.*multiple of 16"):
+        place_batch(mesh, {"tokens": np.zeros((8, 1), np.int32)}, microbatches=4)
+
+
+def test_hosts_do_not_share_rows() -> None:
+    devices = np.array([SimpleNamespace(process_index=number // 4) for number in range(8)])
+    check_hosts(devices.reshape(2, 1, 4))
+    with pytest.raises(InputError, match="tensor=8 lies across hosts"):
+        check_hosts(devices.reshape(1, 1, 8))
 
 
 def test_one_process_needs_no_start(monkeypatch) -> None:

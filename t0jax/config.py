@@ -52,6 +52,10 @@ class Checked:
         for name in names:
             self._require(getattr(self, name) > 0, name, "above 0")
 
+    def _require_local(self, *names: str) -> None:
+        for name in names:
+            self._require("://" not in (getattr(self, name) or ""), name, "a path on this machine: mount the bucket, or copy")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Checked):
@@ -159,6 +163,7 @@ class DataConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_positive("batch_size", "packing_bins", "num_streams")
+        self._require_local("vocabulary", "data_dir", "cache_dir")
         self._require(self.num_examples is None or self.num_examples > 0, "num_examples", "None or above 0")
         self._require(self.batch_size % self.num_streams == 0, "num_streams", f"a divisor of batch_size {self.batch_size}")
         lengths = self.task_feature_lengths
@@ -207,6 +212,10 @@ class EvalConfig(Checked):
     checkpoint_path: str | None = None
     """`MODEL_DIR/checkpoint_N`, or MODEL_DIR for its newest; None scores the untrained model."""
     eval_output_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_local("eval_output_dir")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,6 +78,8 @@ def _cache_dir(run: Run) -> Path:
     folder = run.train.model_dir or run.evaluate.eval_output_dir
     if folder is None:
         raise InputError("The cache has no place: give --gin.CACHE_DIR=DIR, or --gin.MODEL_DIR=DIR to have it in DIR/cache.")
+    if "://" in folder:
+        raise InputError(f"The cache cannot lie in MODEL_DIR {folder}: give --gin.CACHE_DIR=DIR, a path on this machine.")
     return Path(folder) / "cache"
 
 

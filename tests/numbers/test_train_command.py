@@ -1,6 +1,7 @@
 """`t0jax train`: what it refuses, and how it ends."""
 
 import argparse
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -33,6 +34,15 @@ def test_rows_that_are_missing_end_with_the_status_of_the_cache(
         prepare.ensure_cache(run, mixture_tasks(TASK))
     assert ended.value.code == 2
     assert "rotten_tomatoes" in capfd.readouterr().err
+
+
+def test_a_cache_in_a_bucket_is_refused(tmp_path: pathlib.Path) -> None:
+    run = tiny_run(tmp_path, data=COMMON)
+    away = dataclasses.replace(run, train=dataclasses.replace(run.train, model_dir="gs://bucket/run"))
+    with pytest.raises(InputError, match=r"MODEL_DIR gs://bucket/run: give --gin\.CACHE_DIR"):
+        prepare.ensure_cache(away, mixture_tasks(TASK))
+    with pytest.raises(InputError, match="cache_dir is 'gs://bucket/cache'; it must be a path on this machine"):
+        dataclasses.replace(run.data, cache_dir="gs://bucket/cache")
 
 
 def test_a_machine_that_cannot_render_says_so(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,9 +62,9 @@ class Journal:
             yield
 
     def close(self, step: int) -> None:
-        """Say what is left of the last window."""
+        """Say what is left of the last window; a run that took no step has said it before."""
         self.catch_up()
-        if self.window.sums:
+        if self.window.sums and self._learning_rate is not None:
             self._write(step)
 
     def _read(self, number: int, metrics: Metrics, load: Load) -> None:

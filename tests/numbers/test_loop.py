@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from tiny_run import MODEL, NumberedFeed, compile_once, tiny_run
+from tiny_run import MODEL, NumberedFeed, tiny_run
 
 from t0jax.checkpoints import whole
 from t0jax.checkpoints.orbax import Checkpoints
@@ -30,13 +30,8 @@ def assert_equal(left: Any, right: Any) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a), np.asarray(b)), left, right)
 
 
-__all__ = ["compile_once"]  # a fixture
-
-
 @pytest.fixture(scope="module")
-def finished(
-    compile_once: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[pathlib.Path, State, list[tuple[int, int]]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, State, list[tuple[int, int]]]:
     """A run of 12 steps that saved at 5, 10 and 12 and whose hook looked every 4 steps."""
     folder = tmp_path_factory.mktemp("run")
     seen: list[tuple[int, int]] = []
@@ -81,7 +76,9 @@ def test_a_finished_run_is_left_as_it_is(finished: Finished) -> None:
 
 def test_a_longer_run_goes_on_where_the_shorter_one_ended(finished: Finished, tmp_path: pathlib.Path) -> None:
     folder, state, _ = finished
-    train(tiny_run(tmp_path, train_steps=7), NumberedFeed(), config_text="")
+    for _ in range(2):  # the second time there is nothing left to do, or to say
+        train(tiny_run(tmp_path, train_steps=7), NumberedFeed(), config_text="")
+        assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6, 7]
     longer = train(tiny_run(tmp_path), NumberedFeed(), config_text="")
     assert_equal(longer, state)
     assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6, 7, 8, 10, 12]

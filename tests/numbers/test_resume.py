@@ -11,15 +11,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from tiny_run import compile_once, tiny_run
+from tiny_run import tiny_run
 
 from t0jax.checkpoints import whole
 from t0jax.checkpoints.orbax import Checkpoints
 from t0jax.data.records import RecordWriter, encode_example
 from t0jax.mesh import make_mesh
 from t0jax.training.step import State, abstract_state
-
-__all__ = ["compile_once"]  # a fixture
 
 TRAINING = """
     import dataclasses, os, pathlib, signal, sys, time
@@ -61,14 +59,9 @@ def write_cache(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def start(folder: pathlib.Path, cache: pathlib.Path, compiled: pathlib.Path, dies_at: int = -1) -> int:
+def start(folder: pathlib.Path, cache: pathlib.Path, dies_at: int = -1) -> int:
     arguments = [str(pathlib.Path(__file__).parent), str(folder), str(cache), str(dies_at)]
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
-        "JAX_COMPILATION_CACHE_DIR": str(compiled),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
     command = [sys.executable, "-c", textwrap.dedent(TRAINING), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
@@ -90,14 +83,14 @@ def said(folder: pathlib.Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in line.items() if name not in timed} for line in lines]
 
 
-def test_a_killed_run_resumed_equals_an_uninterrupted_one(tmp_path: pathlib.Path, compile_once: pathlib.Path) -> None:
+def test_a_killed_run_resumed_equals_an_uninterrupted_one(tmp_path: pathlib.Path) -> None:
     cache = write_cache(tmp_path / "cache")
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    assert start(straight, cache, compile_once) == 0
-    assert start(killed, cache, compile_once, dies_at=8) == -signal.SIGKILL
+    assert start(straight, cache) == 0
+    assert start(killed, cache, dies_at=8) == -signal.SIGKILL
     assert whole.steps(killed) == [5]
     assert [line["step"] for line in said(killed)] == [3, 6], "the second line is beyond the checkpoint"
-    assert start(killed, cache, compile_once) == 0
+    assert start(killed, cache) == 0
     (state, position), (expected, expected_position) = restored(killed), restored(straight)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a), np.asarray(b)), state, expected)
     assert int(state.step) == 12

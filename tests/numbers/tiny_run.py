@@ -1,12 +1,7 @@
 """A run of seconds: a T5 of one layer a stack, and a feed of random batches that knows its place."""
 
-import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import jax
-import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from t0jax.batch import Batch, synthetic_batch
 from t0jax.config import DataConfig, EvalConfig, MeshConfig, ModelConfig, OptimizerConfig, Run, TrainConfig
@@ -23,24 +18,6 @@ MODEL = ModelConfig(
     dtype="float32",  # compiles in half the time of bfloat16 on a CPU
     dropout_rate=0.0,
 )
-
-
-@pytest.fixture(scope="module")
-def compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
-    """Runs of the same shape compile once in a module; also in processes that get this folder."""
-    folder = tmp_path_factory.mktemp("compiled")
-    options = {
-        "jax_compilation_cache_dir": str(folder),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in options}
-    for name, value in options.items():
-        jax.config.update(name, value)
-    yield folder
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 class NumberedFeed:

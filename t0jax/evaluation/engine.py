@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +18,7 @@ from t0jax import rank
 from t0jax.batch import EOS_ID, RankExample
 from t0jax.errors import InputError
 from t0jax.evaluation.score import Scorer
+from t0jax.report.files import check_place, write_whole
 
 SCORES, RESULTS = "scores.jsonl", "results.json"
 PLAIN_LINES = 10
@@ -41,6 +41,8 @@ def evaluate(
     """
     if not examples:
         raise InputError("There is nothing to evaluate: no row of the split renders with answer choices under these tasks.")
+    if jax.process_index() == 0:
+        check_place(output_dir)
     scores = _score(scorer, examples)
     _check_finite(examples, scores, about)
     by_task = _by_task(examples, scores)
@@ -54,10 +56,8 @@ def evaluate(
     }
     if jax.process_index() == 0:
         (output_dir / RESULTS).unlink(missing_ok=True)  # an earlier run's results must not stand beside these scores
-        with _writing(output_dir / SCORES) as file:
-            file.writelines(_score_lines(examples, scores))
-        with _writing(output_dir / RESULTS) as file:
-            file.write(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        write_whole(output_dir / SCORES, "".join(_score_lines(examples, scores)))
+        write_whole(output_dir / RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     return results
 
 
@@ -140,21 +140,3 @@ def _score_lines(examples: Sequence[RankExample], scores: Scores) -> Iterator[st
         for choice, (value, is_correct) in enumerate(zip(logp.tolist(), example.is_correct, strict=True)):
             line = {"task": example.task, "example": int(example.example), "choice": choice, "logp": value}
             yield json.dumps({**line, "correct": bool(is_correct)}) + "\n"
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[TextIO]:
-    """A file that takes its name once it is whole; an InputError when the disk or the folder refuses."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.incomplete")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): give an EVAL_OUTPUT_DIR with room for it.") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()

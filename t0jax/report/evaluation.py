@@ -31,6 +31,7 @@ class Evaluation:
             "Scored": self.results.get("created"),
             "Examples": f"{counts['examples']:,} with {counts['choices']:,} choices" if counts else None,
             "Inputs as long as the limit": counts.get("inputs_at_length_limit"),
+            "Choices cut at the limit": counts.get("choices_cut"),
             "Rows to which a wording does not apply": sum((self.results.get("skipped_rows") or {}).values()),
             "Recipe": self.results.get("config_sha256", "")[:12],
         }

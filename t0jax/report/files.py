@@ -12,9 +12,21 @@ def write_whole(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.incomplete")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8")
+        with open(aside, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
         with suppress(OSError):
             aside.unlink()
-        raise InputError(f"{path} cannot be written ({error.strerror}): give a path with room for it.") from error
+        raise InputError(f"{path} cannot be written ({error.strerror}): make room there or give another path.") from error
+
+
+def check_place(folder: Path) -> None:
+    """An InputError when `folder` could not be made or written in; to be asked before work of hours. Makes nothing."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"{folder} cannot be written: {there} is no folder; give another path.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} cannot be written: {there} is not yours to write in; give another path.")

@@ -71,13 +71,19 @@ def test_an_evaluation_without_rows_is_refused(scorer, tmp_path):
         evaluate(scorer, [], ORIGINS, tmp_path / "e", about=ABOUT)
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_scored(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file is no folder"):
+        evaluate(None, examples(), ORIGINS, tmp_path / "file" / "e", about=ABOUT)
+
+
 def test_results_of_an_earlier_run_do_not_survive_a_failed_one(scorer, tmp_path, monkeypatch):
     evaluate(scorer, examples(), ORIGINS, tmp_path, about=ABOUT)
 
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("t0jax.evaluation.engine.os.fsync", full_disk)
+    monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(InputError, match="No space left on device"):
         evaluate(scorer, examples(rows=3), ORIGINS, tmp_path, about=ABOUT)
     with pytest.raises(InputError, match="is not finished"):

@@ -55,7 +55,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted; others as the command documents."""
+    """Run one command and return its exit status: 0 done, 2 bad input or a full disk, 130 interrupted; or the command's own."""
     try:
         status = _dispatch(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -69,3 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a disk, a permission, a device
+        place = error.filename or "what it was writing"
+        print(f"t0jax: {place} failed ({error.strerror or error}): mend it, make room, or give another place.", file=sys.stderr)
+        return 2

@@ -126,3 +126,8 @@ def test_what_to_cache_must_be_said_once(tmp_path: Path, capsys: pytest.CaptureF
     arguments = cache_arguments(tmp_path, tmp_path)
     assert "either --mixture M or --tasks" in said(capsys, *arguments)
     assert "either --mixture M or --tasks" in said(capsys, *arguments, "--mixture", "t0_train", "--tasks", COPA_EFFECT)
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "Not a directory" in said(capsys, "demo", "--output_dir", tmp_path / "file/demo")

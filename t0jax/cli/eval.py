@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ def run_evaluation(described: Run) -> dict[str, Any]:
     tasks = scored_tasks(data.mixture_or_task_name)
     open_vocabulary(described)
     opened = open_model(described)  # first: a wrong checkpoint is found before minutes of caching
+    if opened.checkpoint is None:
+        print("t0jax: no CHECKPOINT_PATH is given: this scores the untrained model.", file=sys.stderr)
     cache_dir = Path(str(with_cache(described, tasks).data.cache_dir))
     scorer = Scorer(
         opened.model,

@@ -76,7 +76,7 @@ class SplitWriter:
         info_path = folder / f"info.{self.split}.json"
         info_path.unlink(missing_ok=True)  # from here on the old split does not count, nor the new one before its info is back
         for old in folder.glob(f"{self.split}.tfrecord-*"):
-            old.unlink()
+            old.unlink(missing_ok=True)  # another process may be putting the same split in place
         records = folder / f"{self.split}.tfrecord-00000-of-00001"
         os.replace(index_path(self._part), index_path(records))
         os.replace(self._part, records)

@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from t0jax import __version__
 from t0jax.errors import InputError, did_you_mean
@@ -19,6 +20,21 @@ COMMANDS = {
     "infer": "answer prompts: rank choices or generate",
 }
 GIN_PREFIX = "--gin."
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message[0].upper() + message[1:]}. '{self.prog} --help' says what it takes.")
+
+    def check_flags(self, arguments: Sequence[str]) -> None:
+        """InputError for a flag that there is not; argparse might find fault with its value instead."""
+        known = self._option_string_actions
+        for flag in (item.partition("=")[0] for item in arguments if item.startswith("--")):
+            if flag not in (*known, "--") and " " not in flag:  # with a space it is a value, as of --prompt
+                near = did_you_mean(flag, known)
+                raise InputError(f"'{self.prog}' has no flag {flag}.{near} '{self.prog} --help' lists them.")
 
 
 def _overview() -> str:
@@ -44,10 +60,12 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         raise InputError(f"There is no command {name!r}.{did_you_mean(name, COMMANDS)} 't0jax --help' lists them all.")
     command = importlib.import_module(f"t0jax.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"t0jax {name}", description=COMMANDS[name], allow_abbrev=False)
+    parser = _Parser(prog=f"t0jax {name}", description=COMMANDS[name], allow_abbrev=False)
     command.add_arguments(parser)
     bindings = [item.removeprefix(GIN_PREFIX) for item in rest if item.startswith(GIN_PREFIX)]
-    parsed = parser.parse_args([item for item in rest if not item.startswith(GIN_PREFIX)])
+    flags = [item for item in rest if not item.startswith(GIN_PREFIX)]
+    parser.check_flags(flags)
+    parsed = parser.parse_args(flags)
     if bindings and not hasattr(parsed, "gin_file"):
         raise InputError(f"'t0jax {name}' takes no gin bindings, but got {GIN_PREFIX}{bindings[0]}.")
     parsed.gin_bindings = bindings

@@ -128,6 +128,20 @@ def test_what_to_cache_must_be_said_once(tmp_path: Path, capsys: pytest.CaptureF
     assert "either --mixture M or --tasks" in said(capsys, *arguments, "--mixture", "t0_train", "--tasks", COPA_EFFECT)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tsks"], "no command 'tsks'. Did you mean tasks?"),
+        (["tasks", "--mixtur", "demo_train"], "no flag --mixtur. Did you mean --mixture"),
+        (["tasks", "--num", "x"], "--num: invalid int value: 'x'. 't0jax tasks --help'"),
+        (["cache"], "arguments are required: --output_cache_dir, --data_dir"),
+        (["tasks", "--gin.BATCH_SIZE=1"], "takes no gin bindings"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in said(capsys, *arguments)
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     assert "Not a directory" in said(capsys, "demo", "--output_dir", tmp_path / "file/demo")

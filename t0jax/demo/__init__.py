@@ -1,1 +1,1 @@
-"""Room."""
+"""The embedded demonstration: a generated world, where training begins, its controls and its report."""

@@ -38,6 +38,11 @@ def sentence(outcome: DatasetOutcome) -> str:
     )
 
 
+def percentage(share: float) -> str:
+    """`0.8333` as `83.3`, where the unit stands elsewhere."""
+    return f"{100 * share:.1f}"
+
+
 def percent(share: float) -> str:
     """`0.8333` as `83.3 %`, with a space that does not break."""
-    return f"{100 * share:.1f}\u00a0%"
+    return f"{percentage(share)}\u00a0%"

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from t0jax.rank import DatasetOutcome
-from t0jax.report.comparison import Comparisons, Mark, percent, sentence
+from t0jax.report.comparison import Comparisons, Mark, percent, percentage, sentence
 from t0jax.report.files import write_whole
 
 WIDTH = 1000
@@ -131,7 +131,7 @@ def _dataset(outcome: DatasetOutcome, comparisons: Comparisons, y: float) -> lis
         element("path", d=f"M{_x(outcome.median):.1f} {y - 14:g}V{y + 14:g}", stroke=colour, stroke_width=3.2),
         *_markers(outcome, comparisons, y - 21),
         text(RIGHT + 40, y + 1, percent(outcome.median), size=16, weight=700, klass="num", fill=colour),
-        text(RIGHT + 40, y + 17, f"{100 * outcome.low:.1f} – {100 * outcome.high:.1f}", size=11, klass="quiet num"),
+        text(RIGHT + 40, y + 17, f"{percentage(outcome.low)} – {percentage(outcome.high)}", size=11, klass="quiet num"),
         text(WIDTH - 8, y + 1, f"{outcome.verdict} majority", size=12, weight=600, anchor="end", fill=colour),
         text(WIDTH - 8, y + 17, percent(outcome.majority), size=11, klass="quiet num", anchor="end"),
     ]

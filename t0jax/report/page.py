@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from t0jax.rank import DatasetOutcome
-from t0jax.report.comparison import Comparisons, percent, sentence
+from t0jax.report.comparison import Comparisons, percent, percentage, sentence
 from t0jax.report.figure import COLOURS, clean, families, figure
 from t0jax.report.files import write_whole
 
@@ -129,19 +129,15 @@ def _row(outcome: DatasetOutcome, comparisons: Comparisons) -> str:
     cells = [
         str(len(outcome.wordings)),
         f"{outcome.rows:,}",
-        _number(outcome.majority),
-        *(_number(mark.value) if mark else "–" for mark in marks),
-        _number(outcome.median),
-        f"{_number(outcome.q1)} – {_number(outcome.q3)}",
-        f"{_number(outcome.low)} – {_number(outcome.high)}",
+        percentage(outcome.majority),
+        *(percentage(mark.value) if mark else "–" for mark in marks),
+        percentage(outcome.median),
+        f"{percentage(outcome.q1)} – {percentage(outcome.q3)}",
+        f"{percentage(outcome.low)} – {percentage(outcome.high)}",
     ]
     verdict = f'<td class="verdict" style="color:{COLOURS[outcome.verdict]}">{outcome.verdict}</td>'
     numbers = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr><th scope="row">{clean(outcome.dataset)}</th>{numbers}{verdict}</tr>'
-
-
-def _number(share: float) -> str:
-    return f"{100 * share:.1f}"
 
 
 def _wordings(outcome: DatasetOutcome) -> str:

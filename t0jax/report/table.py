@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from t0jax.rank import DatasetOutcome
-from t0jax.report.comparison import Comparisons
+from t0jax.report.comparison import Comparisons, percentage
 
 STYLES = {"above": "green", "at": "dim", "below": "yellow"}
 PLAIN_WIDTH = 160
@@ -48,16 +48,12 @@ def _table(outcomes: Sequence[DatasetOutcome], comparisons: Comparisons, title: 
             escape(outcome.dataset),
             str(len(outcome.wordings)),
             str(outcome.rows),
-            _number(outcome.majority),
-            *(_number(mark.value) if mark else "" for mark in compared),
-            f"[bold]{_number(outcome.median)}[/bold]",
-            f"{_number(outcome.q1)} – {_number(outcome.q3)}",
-            f"{_number(outcome.low)} – {_number(outcome.high)}",
+            percentage(outcome.majority),
+            *(percentage(mark.value) if mark else "" for mark in compared),
+            f"[bold]{percentage(outcome.median)}[/bold]",
+            f"{percentage(outcome.q1)} – {percentage(outcome.q3)}",
+            f"{percentage(outcome.low)} – {percentage(outcome.high)}",
             f"[{STYLES[outcome.verdict]}]{outcome.verdict} majority[/]",
         )
         family = outcome.family
     return table
-
-
-def _number(share: float) -> str:
-    return f"{100 * share:.1f}"

@@ -61,7 +61,6 @@ def test_every_line_says_what_the_issue_asks_for(finished: Finished) -> None:
     assert names | {"seconds_per_step", "mfu"} <= said[0].keys()
     assert said[0]["mfu"] is None, "the peak of a CPU is not known"
     assert 0 < said[0]["encoder_fill"] <= 1
-    assert said[-1]["loss"] < said[0]["loss"] * 1.5
     assert list((folder / "tensorboard").iterdir())
 
 

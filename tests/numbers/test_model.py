@@ -248,11 +248,11 @@ def test_one_table_says_what_the_module_has(scan_layers: bool, activations: tupl
     jax.tree.map(lambda leaf, axes: len(leaf.shape) == len(axes) or pytest.fail(str(axes)), made, logical_axes(config))
 
 
-def test_names_and_shapes_are_t5xs(pytestconfig) -> None:
+def test_names_and_shapes_are_t5xs(shared_data) -> None:
     from flax.serialization import msgpack_restore
     from flax.traverse_util import flatten_dict
 
-    path = pytestconfig.rootpath.parent / "shared/models/t5x_tiny_checkpoint/test_t5_tiny.checkpoint_0"
+    path = shared_data.parent / "models/t5x_tiny_checkpoint/test_t5_tiny.checkpoint_0"
     files = [file for file in (path, path / "checkpoint") if file.is_file()]
     if not files:
         pytest.skip(f"no checkpoint of t5x's at {path}")

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import dataclasses
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -175,13 +176,17 @@ def _bind_fields(gin: Any, macro: str, *, overrides: bool) -> None:
 def _section(gin: Any, section: str) -> Checked:
     kind = SECTIONS[section]
     bound = gin.get_bindings(kind.__name__)
-    try:
-        return kind(**bound)
-    except TypeError as error:
-        missing = re.findall(r"'(\w+)'", str(error).partition("argument")[2])
-        macros = [name for name, fields in MACROS.items() if any((section, field) in fields for field in missing)]
+    required = [field for field, value in bound.items() if value is gin.REQUIRED]
+    required += [one.name for one in dataclasses.fields(kind) if _has_no_default(one) and one.name not in bound]  # type: ignore[arg-type]
+    if required:
+        macros = [name for name, fields in MACROS.items() if any((section, field) in fields for field in required)]
         remedy = ", ".join(f"--gin.{name}=..." for name in macros) or "set it in the recipe"
-        raise InputError(f"{kind.__name__} lacks {', '.join(missing)}: give {remedy}.") from error
+        raise InputError(f"The recipe leaves {kind.__name__}.{', '.join(required)} to you: give {remedy}.")
+    return kind(**bound)
+
+
+def _has_no_default(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _explain(message: str, gin_files: Sequence[str]) -> str:

@@ -23,14 +23,16 @@ T0_RUNS = {
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_reads_and_its_text_reads_back_equal(path: Path, tmp_path: Path) -> None:
-    run = read_run([str(path)], ["MODEL_DIR=/some/where"])
+    run = read_run([str(path)], ["MODEL_DIR=/some/where", "INITIAL_CHECKPOINT_PATH=/else/where"])
     (tmp_path / "config.gin").write_text(run_text(run))
     assert read_run([str(tmp_path / "config.gin")]) == run
 
 
 @pytest.mark.parametrize("name", T0_RUNS)
 def test_t0_runs_hold_the_papers_recipe(name: str) -> None:
-    run = read_run([f"runs/{name}.gin"])
+    with pytest.raises(InputError, match="INITIAL_CHECKPOINT_PATH"):  # T0 does not begin with random weights
+        read_run([f"runs/{name}.gin"])
+    run = read_run([f"runs/{name}.gin"], ["INITIAL_CHECKPOINT_PATH=T5"])
     assert (run.data.mixture_or_task_name, run.model.emb_dim) == T0_RUNS[name]
     assert run.data.batch_size * run.data.task_feature_lengths["inputs"] == 2**20
     assert run.data.task_feature_lengths["targets"] == 256

@@ -25,7 +25,8 @@ NOTES = (
     "Bag of words is a logistic regression over (field, word), fitted on 1,500 other rows of the same held-out dataset. Where "
     "it stays at the majority baseline, no single word gives the label away. With overlap, it also counts the words that two "
     "fields share: what it gains by that could be had without reading.",
-    "There is one seed: the interval is over rows and says nothing of another training run.",
+    "This is one seed: the interval is over rows. With another seed, rows and training anew, RTE and CB moved by 14 and 17 points, "
+    "the other datasets by at most 4, and the verdicts not at all.",
 )
 
 BAG_OF_WORDS, WITH_OVERLAP = "bag of words", "with overlap"

@@ -125,12 +125,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _claim(demo: _Demo) -> None:
     """Note in the folder what it holds; InputError when that is something else."""
-    note = demo.folder / "demo.json"
-    settings = json.loads(json.dumps({"seed": demo.seed, **asdict(demo.size)}))
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
+    from t0jax.cli.recipe import read_run, run_text
+    from t0jax.report.files import write_whole
+
+    note = demo.folder / "demo.txt"
+    settings = f"{json.dumps({'seed': demo.seed, **asdict(demo.size)})}\n{run_text(read_run([RECIPE]))}"
+    if note.exists() and note.read_text(encoding="utf-8") != settings:
         raise InputError(f"{demo.folder} holds a demonstration with other settings: give another --output_dir or remove it.")
     demo.folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+    write_whole(note, settings)
 
 
 @contextmanager
@@ -189,9 +192,10 @@ def _cache(demo: _Demo) -> None:
 
 
 def _train(demo: _Demo) -> None:
+    from t0jax.checkpoints.whole import steps
     from t0jax.cli.recipe import read_run
 
-    if not demo.start.exists():
+    if not steps(demo.start):
         for name, value in _environment().items():
             os.environ.setdefault(name, value)
         from t0jax.demo.start import write_start
@@ -216,7 +220,7 @@ def _report(demo: _Demo) -> Path:
     from t0jax.demo.outcome import present
 
     runs = {name: demo.folder / name / SCORES for name in (ALL_WORDINGS, ONE_WORDING, UNTRAINED)}
-    scores = {name: path for name, path in runs.items() if path.exists()}
+    scores = {name: path for name, path in runs.items() if (path / "results.json").exists()}
     page = demo.folder / demo.name / "report.html"
     present(page, demo.name, scores, rows=demo.rows, seed=demo.seed)
     return page

@@ -39,9 +39,10 @@ def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
     if (remedy := _remedy(run)) is not None:
         missing = [task.name for task in tasks if not (run.data.use_cached_tasks and is_cached(cache_dir, task.name, split))]
         if missing:
+            why = f"have no {split!r} split in" if run.data.use_cached_tasks else "shall not be taken (USE_CACHED_TASKS) from"
             raise InputError(
-                f"{len(missing)} of {len(tasks)} tasks, {missing[0]} for one, have no {split!r} split in the cache "
-                f"{cache_dir}: {remedy} cache them with `{shlex.join(command)}`."
+                f"{len(missing)} of {len(tasks)} tasks, {missing[0]} for one, {why} the cache {cache_dir}: {remedy} "
+                f"cache them with `{shlex.join(command)}`."
             )
         return str(cache_dir)
     if not run.data.use_cached_tasks:

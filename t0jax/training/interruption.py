@@ -10,12 +10,12 @@ from jax.experimental import multihost_utils
 
 
 class Stopped(Exception):
-    """Training was asked to stop and has saved. `signal_number` is the signal; a shell's status for it is 128 more."""
+    """Training was asked to stop, and what it had done is saved. A shell's status for `signal_number` is 128 more."""
 
     def __init__(self, step: int, signal_number: int | None) -> None:
         self.step = step
         self.signal_number = signal.Signals(signal_number or signal.SIGTERM)
-        super().__init__(f"stopped at step {step} by {self.signal_number.name} and saved; the same command resumes")
+        super().__init__(f"stopped at step {step} by {self.signal_number.name}; the same command goes on from there")
 
 
 class Interruption:

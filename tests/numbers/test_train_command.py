@@ -74,4 +74,4 @@ def test_a_stopped_run_has_the_signal_s_status(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(train, "run_of", lambda arguments: None)
     monkeypatch.setattr(train, "run_training", stop)
     assert train.run(argparse.Namespace()) == 143
-    assert capsys.readouterr().err == "t0jax: stopped at step 7 by SIGTERM and saved; the same command resumes\n"
+    assert capsys.readouterr().err == "t0jax: stopped at step 7 by SIGTERM; the same command goes on from there\n"

@@ -3,8 +3,12 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from t0jax import __version__
@@ -72,18 +76,51 @@ def _dispatch(arguments: Sequence[str]) -> int:
     return command.run(parsed)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 2 bad input or a full disk, 130 interrupted; or the command's own."""
+def leave(number: int, frame: FrameType | None) -> None:
+    """End the process at once: an exception can be lost, as in a callback of JAX's while Python collects garbage."""
+    os.write(2, f"t0jax: stopped by {signal.Signals(number).name}\n".encode())
+    os._exit(128 + number)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, treated as Ctrl-C is: by a command that has children to end."""
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    """End the process in order."""
+    raise Terminated
+
+
+@contextmanager
+def listening(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+    """Handle signals so for a while; only the main thread can, elsewhere nothing changes."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()} if is_main else {}
     try:
-        status = _dispatch(sys.argv[1:] if arguments is None else arguments)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 2 bad input or a full disk, 130 or 143 stopped by a signal."""
+    try:
+        with listening({signal.SIGTERM: leave}):
+            status = _dispatch(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
         return status
     except InputError as error:
         print(f"t0jax: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("t0jax: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        name = "SIGTERM" if isinstance(stop, Terminated) else "SIGINT"
+        print(f"t0jax: stopped by {name}", file=sys.stderr, flush=True)
+        status = 128 + signal.Signals[name]
+        if arguments is None:  # threads of JAX and TensorFlow do not always survive an orderly end from the middle
+            sys.stdout.flush()
+            os._exit(status)
+        return status
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from t0jax.cli import listening, terminate
 from t0jax.errors import InputError
 
 SEED = 2611
@@ -105,6 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
     size = _QUICK if arguments.quick else _FULL
     demo = _Demo(Path(arguments.output_dir), arguments.seed, arguments.one_wording, size)
     _claim(demo)
+    with listening({signal.SIGTERM: terminate}):
+        return _run_stages(demo)
+
+
+def _run_stages(demo: _Demo) -> int:
     started = time.monotonic()
     with _stage("1/6 Rows: a small world in the schemas of 27 of T0's datasets"):
         _write_rows(demo)
@@ -119,7 +126,9 @@ def run(arguments: argparse.Namespace) -> int:
         _evaluate(demo, demo.start, UNTRAINED)
     with _stage("6/6 Report: beside the untrained model and a bag of words"):
         page = _report(demo)
-    print(f"\n{page} holds the figure. {time.monotonic() - started:.0f} s in all.")
+    if demo.size == _QUICK:
+        print("\nA quick run shows the path, not the result: it has learned nothing.")
+    print(f"\n{page} holds the figure: open it in a browser. {time.monotonic() - started:.0f} s in all.")
     return 0
 
 

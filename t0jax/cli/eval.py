@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     if jax.process_index() != 0:
         return 0
     evaluation = read_evaluation(str(_output_dir(described)))
-    print_table(evaluation.outcomes, comparisons={}, title=described.data.mixture_or_task_name)
+    model = "the untrained model" if described.evaluate.checkpoint_path is None else described.evaluate.checkpoint_path
+    print_table(evaluation.outcomes, comparisons={}, title=f"{described.data.mixture_or_task_name}, {model}")
     return 0
 
 

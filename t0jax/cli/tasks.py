@@ -9,15 +9,21 @@ from typing import Any
 
 from t0jax.data import universe
 from t0jax.data.universe import PromptedTask
-from t0jax.errors import InputError
+from t0jax.errors import InputError, did_you_mean
 
 FIELDS = ("task", "dataset", "subset", "template", "rate", "train_size", "original_task", "has_choices")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the command."""
-    parser.add_argument("action", nargs="?", choices=["list", "freeze"], default="list")
-    parser.add_argument("--mixture", metavar="M", help="list the tasks of this mixture with their rates; default: all tasks")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=["list", "freeze"],
+        default="list",
+        help="freeze: make mixtures/templates.csv anew after a change of tables or templates (in a checkout)",
+    )
+    parser.add_argument("--mixture", metavar="M", help="the tasks, rates and splits of this mixture; default: all tasks")
     parser.add_argument("--render", metavar="TASK", help="render rows with this task instead of listing")
     parser.add_argument("--data_dir", metavar="D", help="rows as <dataset>/<subset or default>/<split>.jsonl")
     parser.add_argument("--split", default="train", metavar="S", help="the task's split to render (default: train)")
@@ -71,7 +77,7 @@ def _render(arguments: argparse.Namespace) -> int:
         raise InputError("--render needs rows: give --data_dir, the folder that holds <dataset>/<subset or default>/.")
     if arguments.num < 1:
         raise InputError(f"--num is {arguments.num}; it must be above 0.")
-    task = universe.task(arguments.render)
+    task = _rendered_task(arguments.render, arguments.mixture)
     wording = Wording(task, task_templates([task])[0])
     for index, row in enumerate(split_rows([task], arguments.split, arguments.data_dir, arguments.num)):
         prompted = wording(row, arguments.split, index)
@@ -86,6 +92,16 @@ def _render(arguments: argparse.Namespace) -> int:
         else:
             _print_prompted(line)
     return 0
+
+
+def _rendered_task(name: str, mixture: str | None) -> PromptedTask:
+    """The task as its own table has it, or as `mixture` has it, which may take other splits for train."""
+    if mixture is None:
+        return universe.task(name)
+    tasks = {task.name: task for task in universe.mixture_tasks(mixture)}
+    if name not in tasks:
+        raise InputError(f"The mixture {mixture} has no task {name!r}.{did_you_mean(name, tasks)}")
+    return tasks[name]
 
 
 def _print_prompted(line: Mapping[str, Any]) -> None:

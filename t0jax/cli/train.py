@@ -1,10 +1,12 @@
 """`t0jax train`: train a T5 on a mixture. Status 0: done; 2: bad input; 143 or 130: stopped by SIGTERM or SIGINT and saved."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from t0jax.cli import leave, listening
 from t0jax.cli.recipe import add_gin_arguments, run_of, run_text
 from t0jax.config import Run
 from t0jax.errors import InputError
@@ -21,16 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; a run that has saved resumes from its MODEL_DIR. The status says how it ended."""
-    described = run_of(arguments)
-    from t0jax.mesh import start_distributed
-    from t0jax.training.interruption import Stopped
+    with listening({signal.SIGTERM: leave, signal.SIGINT: leave}):  # until the loop listens: there is nothing to save
+        described = run_of(arguments)
+        from t0jax.mesh import start_distributed
+        from t0jax.training.interruption import Stopped
 
-    start_distributed()
-    try:
-        run_training(described)
-    except Stopped as stopped:
-        print(f"t0jax: {stopped}", file=sys.stderr)
-        return 128 + stopped.signal_number
+        start_distributed()
+        try:
+            run_training(described)
+        except Stopped as stopped:
+            print(f"t0jax: {stopped}", file=sys.stderr)
+            return 128 + stopped.signal_number
     return 0
 
 

@@ -40,7 +40,7 @@ def present(page: Path, name: str, scores: Mapping[str, Path], *, rows: Path, se
     comparisons = {titles[label]: marks for label, marks in compare(evaluations).items()}
     comparisons |= _bags_of_words(rows, seed)
     outcomes = evaluations[0].outcomes
-    title = f"Unseen tasks, after training on others ({titles[name]})"
+    title = f"Unseen tasks, generated rows, after training on others ({titles[name]})"
     write_html(page, title, outcomes, comparisons=comparisons, notes=NOTES, facts=_facts(evaluations[0], seed))
     narrow = {label: marks for label, marks in comparisons.items() if label != WITH_OVERLAP}
     print_table(outcomes, comparisons=narrow, title=title)

@@ -64,7 +64,7 @@ def cache_tasks(
     tasks = list({task.name: task for task in tasks}.values())
     for task, template in zip(tasks, task_templates(tasks), strict=True):
         for split in _splits(task, data, splits):
-            source = task.splits[split]
+            source = task.source(split)
             path = rows_path(data, task.dataset, task.subset, source)
             if path not in rows:
                 rows[path] = _count_and_hash(path, num_examples)
@@ -97,8 +97,7 @@ def _splits(task: PromptedTask, data_dir: Path, splits: Sequence[str] | None) ->
     """The splits to cache. InputError when the task lacks one that is asked for, or has no rows at all."""
     if splits is not None:
         for split in splits:
-            if split not in task.splits:
-                raise InputError(f"The task {task.name} has no split {split!r}; it has {', '.join(task.splits)}.")
+            task.source(split)
         return list(dict.fromkeys(splits))
     present = [split for split, source in task.splits.items() if has_rows(data_dir, task.dataset, task.subset, source)]
     if not present:

@@ -48,7 +48,5 @@ def split_rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of a split that the tasks share (they are of one dataset), at most the first `num_examples`."""
     task = tasks[0]
-    if split not in task.splits:
-        raise InputError(f"The task {task.name} has no split {split!r}; it has {', '.join(task.splits)}.")
-    rows = read_rows(data_dir, task.dataset, task.subset, task.splits[split])
+    rows = read_rows(data_dir, task.dataset, task.subset, task.source(split))
     return itertools.islice(rows, num_examples)

@@ -43,6 +43,12 @@ class PromptedTask:
         """Whether this is a `_score_eval` twin."""
         return self.name.endswith(SCORE_EVAL)
 
+    def source(self, split: str) -> str:
+        """The dataset's split whose rows a split of the task takes. InputError when the task has no such split."""
+        if split not in self.splits:
+            raise InputError(f"The task {self.name} has no split {split!r}; it has {', '.join(self.splits)}.")
+        return self.splits[split]
+
 
 @dataclass(frozen=True)
 class _Dataset:

@@ -1,28 +1,21 @@
 """Greedy decoding takes the likeliest token at every step, alone or in a batch."""
 
+import dataclasses
 import functools
 
 import jax
 import numpy as np
 import pytest
+from tiny_run import MODEL
 
 from t0jax.batch import EOS_ID
-from t0jax.config import MeshConfig, ModelConfig
+from t0jax.config import MeshConfig
 from t0jax.evaluation.generate import Generator
 from t0jax.mesh import constrain_to, make_mesh
 from t0jax.model.parameters import init_parameters
 from t0jax.model.t5 import T5
 
-CONFIG = ModelConfig(
-    vocab_size=24,
-    emb_dim=16,
-    num_heads=2,
-    head_dim=8,
-    mlp_dim=32,
-    num_encoder_layers=1,
-    num_decoder_layers=1,
-    dtype="float32",
-)
+CONFIG = dataclasses.replace(MODEL, vocab_size=24)
 LENGTHS = {"inputs": 32, "targets": 12}
 
 

@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Cache; InputError for unknown names, missing or broken rows, a file that is no vocabulary and a full disk."""
     from t0jax.data import universe
     from t0jax.data.cache import cache_tasks
+    from t0jax.data.sources.places import Places
 
     if bool(arguments.mixture) == bool(arguments.tasks):
         raise InputError("What to cache is not clear: give either --mixture M or --tasks T,...")
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     cached = cache_tasks(
         tasks,
         output_cache_dir=arguments.output_cache_dir,
-        data_dir=arguments.data_dir,
+        places=Places(data_dir=arguments.data_dir),
         vocabulary=arguments.vocabulary,
         splits=[name.strip() for name in arguments.splits.split(",")] if arguments.splits else None,
         num_examples=arguments.num_examples,

@@ -71,16 +71,15 @@ def _print_table(lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _render(arguments: argparse.Namespace) -> int:
-    from t0jax.data.prompting import Wording, split_rows, task_templates
+    from t0jax.data.prompting import prompts
+    from t0jax.data.sources.places import Places
 
     if not arguments.data_dir:
         raise InputError("--render needs rows: give --data_dir, the folder that holds <dataset>/<subset or default>/.")
     if arguments.num < 1:
         raise InputError(f"--num is {arguments.num}; it must be above 0.")
     task = _rendered_task(arguments.render, arguments.mixture)
-    wording = Wording(task, task_templates([task])[0])
-    for index, row in enumerate(split_rows([task], arguments.split, arguments.data_dir, arguments.num)):
-        prompted = wording(row, arguments.split, index)
+    for index, prompted in prompts(task, arguments.split, Places(data_dir=arguments.data_dir), arguments.num):
         if prompted is None:
             line: dict[str, Any] = {"row": index, "skipped": True}
         else:

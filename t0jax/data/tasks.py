@@ -10,7 +10,8 @@ import seqio
 import tensorflow as tf
 
 from t0jax.data import universe
-from t0jax.data.prompting import Wording, split_rows, task_templates
+from t0jax.data.prompting import prompts
+from t0jax.data.sources.places import Places
 from t0jax.data.universe import PromptedTask
 
 _TEXT = tf.TensorSpec((), tf.string)
@@ -18,15 +19,15 @@ _SIGNATURE = {"inputs": _TEXT, "targets": _TEXT}
 _SCORED_SIGNATURE = _SIGNATURE | {"answer_choices": tf.TensorSpec((None,), tf.string), "row": tf.TensorSpec((), tf.int32)}
 
 
-def register(name: str, *, data_dir: str | Path, vocabulary: str | Path) -> seqio.Task | seqio.Mixture:
-    """Register a mixture and its tasks, or one task, over these rows, instead of what had the names; return it.
+def register(name: str, *, places: Places, vocabulary: str | Path) -> seqio.Task | seqio.Mixture:
+    """Register a mixture and its tasks, or one task, over the rows there, instead of what had the names; return it.
 
     InputError for an unknown name. Inputs end without EOS, targets with it; both are int32.
     """
     vocabulary_ = seqio.SentencePieceVocabulary(str(vocabulary))
     tasks = universe.mixture_tasks(name)
     for task in tasks:
-        _register_task(task, Path(data_dir), vocabulary_)
+        _register_task(task, places, vocabulary_)
     if name not in universe.mixture_names():
         return seqio.get_mixture_or_task(name)
     if name in seqio.MixtureRegistry.names():
@@ -34,10 +35,10 @@ def register(name: str, *, data_dir: str | Path, vocabulary: str | Path) -> seqi
     return seqio.MixtureRegistry.add(name, [(task.name, task.rate) for task in tasks])
 
 
-def _register_task(task: PromptedTask, data_dir: Path, vocabulary: seqio.Vocabulary) -> None:
+def _register_task(task: PromptedTask, places: Places, vocabulary: seqio.Vocabulary) -> None:
     if task.name in seqio.TaskRegistry.names():
         seqio.TaskRegistry.remove(task.name)
-    prompt_source = functools.partial(_prompted_rows, task=task, data_dir=data_dir)
+    prompt_source = functools.partial(_prompted_rows, task=task, places=places)
     seqio.TaskRegistry.add(
         task.name,
         source=seqio.FunctionDataSource(prompt_source, splits=tuple(task.splits)),
@@ -57,15 +58,13 @@ def _register_task(task: PromptedTask, data_dir: Path, vocabulary: seqio.Vocabul
 
 
 def _prompted_rows(
-    split: str, shuffle_files: bool, seed: int | None = None, *, task: PromptedTask, data_dir: Path
+    split: str, shuffle_files: bool, seed: int | None = None, *, task: PromptedTask, places: Places
 ) -> tf.data.Dataset:
     """The rows of a split under a task's wording, without those that it does not apply to."""
     del shuffle_files, seed  # one file, whose rows SeqIO shuffles; what a random filter draws depends on the row alone
 
     def prompted() -> Iterator[dict[str, Any]]:
-        wording = Wording(task, task_templates([task])[0])
-        for index, row in enumerate(split_rows([task], split, data_dir)):
-            prompt = wording(row, split, index)
+        for index, prompt in prompts(task, split, places):
             if prompt is not None:
                 texts: dict[str, Any] = {"inputs": prompt.inputs, "targets": prompt.targets}
                 yield texts | ({"answer_choices": prompt.answer_choices, "row": index} if task.is_scored else {})

@@ -1,6 +1,7 @@
 """A dataset's rows under its wordings, without a tokenizer."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from t0jax.data.sources.places import Places, open_split
@@ -28,12 +29,12 @@ class Wording:
 
 def task_templates(tasks: Sequence[PromptedTask]) -> list[Template]:
     """The template of each task; each dataset's file is read once. InputError when a file lacks one."""
-    files: dict[tuple[str, str | None], dict[str, Template]] = {}
+    files: dict[tuple[str, str | None, str | None], dict[str, Template]] = {}
     found = []
     for task in tasks:
-        key = (task.dataset, task.subset)
+        key = (task.dataset, task.subset, task.templates)
         if key not in files:
-            files[key] = load_templates(*key)
+            files[key] = load_templates(task.dataset, task.subset, Path(task.templates) if task.templates else None)
         if task.template not in files[key]:
             near = did_you_mean(task.template, files[key])
             raise InputError(f"The task {task.name} needs a template {task.template!r} that its file lacks.{near}")

@@ -1,14 +1,16 @@
 """Units of work over this machine's cores. Workers stop when the one who started them fails, is interrupted or is killed."""
 
+import functools
 import multiprocessing
 import os
 import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing.synchronize import Event
 from typing import Any, Protocol, TypeVar
 
@@ -35,25 +37,30 @@ class _StoppedError(Exception):
     """Another unit failed."""
 
 
-def run_units(work: Callable[[Unit, Callable[[int], None]], Result], units: Sequence[Unit], label: str) -> list[Result]:
-    """The result of `work(unit, advance)` for each unit, in as many processes as there are cores and units, with progress."""
-    processes = min(_cores(), len(units))
+def run_units(
+    work: Callable[[Unit, Callable[[int], None]], Result], units: Sequence[Unit], label: str
+) -> Generator[tuple[Unit, Result]]:
+    """Each unit with the result of `work(unit, advance)`, as they come, from as many processes as there are cores and units."""
+    processes = min(cores(), len(units))
     with Advance(label, sum(unit.size for unit in units)) as progress:
-        if processes == 1:
-            return [work(unit, progress.advance) for unit in units]
+        tally = _Tally(units, progress)
+        if processes < 2:
+            for number, unit in enumerate(units):
+                yield unit, work(unit, functools.partial(tally.count, number))
+                tally.finish(number)
+            return
         context = multiprocessing.get_context("spawn")  # a fork of a process with JAX in it can hang
         steps, stop = context.Queue(), context.Event()
         with ProcessPoolExecutor(processes, context, _start_worker, (steps, stop, os.getpid())) as pool:
             try:
-                futures = [pool.submit(_in_worker, work, unit) for unit in units]
-                pending = set(futures)
-                while pending:
-                    done, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
-                    _drain(steps, progress)
+                waiting = {pool.submit(_in_worker, work, unit, number): number for number, unit in enumerate(units)}
+                while waiting:
+                    done, _ = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
+                    tally.drain(steps)
                     for future in done:
-                        future.result()
-                _drain(steps, progress)
-                return [future.result() for future in futures]
+                        number, result = waiting.pop(future), future.result()
+                        tally.finish(number)
+                        yield units[number], result
             except BrokenProcessPool as error:
                 reason = "A worker process was killed, most likely for want of memory"
                 raise InputError(f"{reason}: close other programs and run again.") from error
@@ -62,17 +69,32 @@ def run_units(work: Callable[[Unit, Callable[[int], None]], Result], units: Sequ
                 pool.shutdown(cancel_futures=True)
 
 
-def _cores() -> int:
+def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _drain(steps: Any, progress: Advance) -> None:
-    while True:
-        try:
-            progress.advance(steps.get_nowait())
-        except queue.Empty:
-            return
+class _Tally:
+    """Steps that are left of each unit: what a worker counts may come late, or never."""
+
+    def __init__(self, units: Sequence[Sized], progress: Advance):
+        self._left, self._progress = [unit.size for unit in units], progress
+
+    def count(self, number: int, steps: int) -> None:
+        """So many steps of a unit are done."""
+        steps = min(steps, self._left[number])
+        self._left[number] -= steps
+        self._progress.advance(steps)
+
+    def finish(self, number: int) -> None:
+        """All steps of a unit are done."""
+        self.count(number, self._left[number])
+
+    def drain(self, steps: Any) -> None:
+        """Count what lies in a queue of (unit, steps)."""
+        with suppress(queue.Empty):
+            while True:
+                self.count(*steps.get_nowait())
 
 
 def _start_worker(steps: Any, stop: Event, parent: int) -> None:
@@ -87,10 +109,10 @@ def _leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def _in_worker(work: Callable[[Unit, Callable[[int], None]], Result], unit: Unit) -> Result:
+def _in_worker(work: Callable[[Unit, Callable[[int], None]], Result], unit: Unit, number: int) -> Result:
     def advance(count: int) -> None:
         if _worker["stop"].is_set():
             raise _StoppedError
-        _worker["steps"].put(count)
+        _worker["steps"].put((number, count))
 
     return work(unit, advance)

@@ -1,10 +1,12 @@
 """`t0jax cache`: render and tokenize tasks into SeqIO's cache, or read what it holds and say whether it is sound."""
 
 import argparse
+import gc
 import json
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -40,8 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Cache; InputError for unknown names, missing or broken rows, a file that is no vocabulary and a full disk."""
-    with listening({signal.SIGTERM: terminate}):  # it has processes to end and finished shards to tell of
-        return _verify(arguments) if arguments.verify else _cache(arguments)
+    try:
+        with listening({signal.SIGTERM: terminate}):  # it has processes to end and finished shards to tell of
+            return _verify(arguments) if arguments.verify else _cache(arguments)
+    except KeyboardInterrupt as stop:
+        traceback.clear_frames(stop.__traceback__)  # or the pool of processes, still held there, is said to leak
+        gc.collect()
+        raise
 
 
 def _cache(arguments: argparse.Namespace) -> int:

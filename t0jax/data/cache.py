@@ -11,7 +11,7 @@ from typing import Any
 
 from t0jax.data.cached_split import CachedTask, find_cached, put_in_place
 from t0jax.data.missing import forget_missing, record_missing
-from t0jax.data.parts import Part, Shard, at_work, shards, writing
+from t0jax.data.parts import Part, Shard, at_work, is_littered, shards, writing
 from t0jax.data.processes import cores, run_units
 from t0jax.data.prompting import task_templates
 from t0jax.data.sources.places import Places, open_split
@@ -88,7 +88,7 @@ def cache_tasks(tasks: Sequence[PromptedTask], **caching: Any) -> list[CachedTas
             found = None if how.overwrite else find_cached(output, part.task.name, part.split, part.fingerprint)
             held += [found] if found else []
             wanted += [] if found else [split]
-        return held + (_write(wanted, splits, how) if wanted else [])
+        return held + (_write(wanted, splits, how) if wanted or is_littered(output) else [])
     except OSError as error:
         if error.filename is not None and output not in Path(error.filename).parents:
             raise
@@ -180,6 +180,8 @@ def _write(wanted: Sequence[_Split], asked: Sequence[_Split], how: Caching) -> l
 
 def _finished(units: Sequence[Unit], how: Caching) -> Generator[Unit]:
     """The units, each one when its shards are finished."""
+    if not units:
+        return
     if how.runner is None:
         with closing(run_units(run_unit, units, "caching")) as finished:
             yield from (unit for unit, _ in finished)

@@ -83,8 +83,9 @@ def _put_shards(folder: Path, part: Part, shards: Sequence[Shard]) -> None:
 
 def _describe(folder: Path, part: Part, about: Sequence[Mapping[str, Any]]) -> CachedTask:
     """Write what SeqIO writes of a split, and what we add."""
+    aside = part.folder / "aside"
     stats = {name: (max if "max" in name else sum)(one[name] for one in about) for name in about[0] if name != "bytes"}
-    put_json(folder / f"stats.{part.split}.json", stats)
+    put_json(folder / f"stats.{part.split}.json", stats, aside)
     (folder / "COMPLETED").touch()
     info = {
         "features": _FEATURES | (_RANK_FEATURES if part.task.is_scored else {}),
@@ -93,5 +94,5 @@ def _describe(folder: Path, part: Part, about: Sequence[Mapping[str, Any]]) -> C
         "fingerprint": part.fingerprint,
         "shards": [{name: one[name] for name in ("bytes", "examples")} for one in about],
     }
-    put_json(folder / f"info.{part.split}.json", info)
+    put_json(folder / f"info.{part.split}.json", info, aside)
     return CachedTask(part.task.name, part.split, stats["examples"], stats["skipped"], len(about), was_cached=False)

@@ -3,16 +3,14 @@
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 
-def put_json(path: Path, value: Any) -> None:
-    """Write a JSON file beside its place and rename it into it. OSError when the disk is full."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # hosts share the folder: a process id is not enough
+def put_json(path: Path, value: Any, aside: Path) -> None:
+    """Write a JSON file at `aside` and rename it into its place. OSError when the disk is full."""
     try:
         aside.write_text(json.dumps(value, sort_keys=True, indent=2) + "\n", encoding="utf-8")
         os.replace(aside, path)

@@ -12,7 +12,7 @@ def record_missing(cache_dir: str | Path, task: str, split: str, reason: str) ->
     """Note in the cache why it lacks a split of a task: `<cache_dir>/<task>/missing.<split>.json`."""
     path = _path(cache_dir, task, split)
     path.parent.mkdir(parents=True, exist_ok=True)
-    put_json(path, {"task": task, "split": split, "reason": reason})
+    put_json(path, {"task": task, "split": split, "reason": reason}, aside=path.with_name(f".{path.name}"))
 
 
 def forget_missing(cache_dir: str | Path, task: str, split: str) -> None:

@@ -75,7 +75,7 @@ class Part:
         size = written.stat().st_size
         os.replace(index_path(written), index_path(path))
         os.replace(written, path)
-        put_json(_about(path), {**stats, "bytes": size})
+        put_json(_about(path), {**stats, "bytes": size}, aside=_about(written))
 
     def discard(self, shards: Sequence[Shard]) -> None:
         """The split is in its place: nothing waits for it any more."""
@@ -98,6 +98,11 @@ def writing(output: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_littered(output: Path) -> bool:
+    """Whether a killed process has left anything in the cache, or another one is at work in it."""
+    return (output / _FOLDER).is_dir()
 
 
 @contextmanager

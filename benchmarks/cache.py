@@ -13,19 +13,20 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from t0jax.data.universe import mixture_tasks
+from t0jax.data.universe import PromptedTask, mixture_tasks
 from t0jax.demo.suite import DATASETS
 from t0jax.demo.vocabulary import train_vocabulary
 
 SHARED = pathlib.Path(os.environ.get("T0JAX_SHARED", pathlib.Path(__file__).parents[2] / "shared"))
-TASKS = (
-    "cos_e_v1.11_question_description_option_text",
-    "cos_e_v1.11_question_option_description_text",
-    "imdb_Movie_Expressed_Sentiment",
-    "imdb_Writer_Expressed_Sentiment",
-)
+WORDINGS = {
+    "cos_e": ("cos_e_v1.11_question_description_option_text", "cos_e_v1.11_question_option_description_text"),
+    "imdb": ("imdb_Movie_Expressed_Sentiment", "imdb_Writer_Expressed_Sentiment"),
+    "rotten_tomatoes": ("rotten_tomatoes_Movie_Expressed_Sentiment", "rotten_tomatoes_Writer_Expressed_Sentiment"),
+}
+REAL = (*WORDINGS["cos_e"], *WORDINGS["imdb"])
+GENERATED = (*WORDINGS["cos_e"], *WORDINGS["rotten_tomatoes"])
 FEW = 20
 OURS = "import sys; from t0jax.cli import main; sys.exit(main(sys.argv[1:]))"
 THEIRS = """
@@ -49,12 +50,20 @@ def main() -> None:
     number = parser.parse_args().rows
     if number <= FEW:
         parser.error(f"--rows must be above {FEW}")
+    vocabulary = SHARED / "models/t5_vocab/spiece.model"
+    is_real = vocabulary.is_file() and (SHARED / "data").is_dir()
+    tasks = REAL if is_real else GENERATED
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        kind, vocabulary = prepare(folder, number)
-        result = {"benchmark": "cache", "rows": kind, "tasks": len(TASKS), "ours": measure(folder, vocabulary, ours)}
+        prepare(folder, tasks, number, real_lines if is_real else generated_lines)
+        if not is_real:
+            vocabulary = folder / "spiece.model"
+            prompted = [task for name in tasks for task in mixture_tasks(name)]
+            train_vocabulary(vocabulary, prompted, folder / "many", size=2000)
+        rows = "real, T5's vocabulary" if is_real else "generated, a vocabulary of 2,000"
+        result = {"benchmark": "cache", "rows": rows, "tasks": len(tasks), "ours": measure(folder, vocabulary, tasks, ours)}
         if importlib.util.find_spec("google_crc32c"):
-            result["seqio_cache_tasks"] = measure(folder, vocabulary, theirs)
+            result["seqio_cache_tasks"] = measure(folder, vocabulary, tasks, theirs)
             for what in ("examples_per_core_s", "examples_per_core_s_with_start"):
                 result[f"ratio_{what}"] = round(result["ours"][what] / result["seqio_cache_tasks"][what], 1)
         else:
@@ -62,27 +71,25 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def prepare(folder: pathlib.Path, number: int) -> tuple[str, pathlib.Path]:
-    """Few and many rows of each dataset under `folder`: real ones with T5's vocabulary, or the demonstration's with its own."""
-    tasks = {(task.dataset, task.subset): task for name in TASKS for task in mixture_tasks(name)}
-    vocabulary = SHARED / "models/t5_vocab/spiece.model"
-    is_real = vocabulary.is_file() and (SHARED / "data").is_dir()
-    for task in tasks.values():
+def prepare(folder: pathlib.Path, tasks: Sequence[str], number: int, lines_of: Callable) -> None:
+    """Few and many rows of each dataset of the tasks under `folder`."""
+    for task in {(task.dataset, task.subset): task for name in tasks for task in mixture_tasks(name)}.values():
         place = pathlib.Path(task.dataset, task.subset or "default")
-        if is_real:
-            with open(SHARED / "data" / place / "train.jsonl", encoding="utf-8") as file:
-                lines = list(itertools.islice(file, number))
-        else:
-            [dataset] = [one for one in DATASETS if (one.name, one.subset) == (task.dataset, task.subset)]
-            lines = [json.dumps(row) + "\n" for row in dataset.rows("train", number, seed=0)]
+        lines = lines_of(task, place, number)
         for name, count in (("few", FEW), ("many", number)):
             write(folder / name / place / "train.jsonl", lines[:count])
             for split in ("validation", "test"):  # SeqIO caches every split that a task has
                 write(folder / name / place / f"{split}.jsonl", lines[:1])
-    if not is_real:
-        vocabulary = folder / "spiece.model"
-        train_vocabulary(vocabulary, [task for name in TASKS for task in mixture_tasks(name)], folder / "many", size=2000)
-    return "real" if is_real else "generated", vocabulary
+
+
+def real_lines(task: PromptedTask, place: pathlib.Path, number: int) -> list[str]:
+    with open(SHARED / "data" / place / "train.jsonl", encoding="utf-8") as file:
+        return list(itertools.islice(file, number))
+
+
+def generated_lines(task: PromptedTask, place: pathlib.Path, number: int) -> list[str]:
+    [dataset] = [one for one in DATASETS if (one.name, one.subset) == (task.dataset, task.subset)]
+    return [json.dumps(row) + "\n" for row in dataset.rows("train", number, seed=0)]
 
 
 def write(path: pathlib.Path, lines: Iterable[str]) -> None:
@@ -90,21 +97,21 @@ def write(path: pathlib.Path, lines: Iterable[str]) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def ours(rows: pathlib.Path, vocabulary: pathlib.Path, output: pathlib.Path) -> list[str]:
-    flags = {"tasks": ",".join(TASKS), "data_dir": rows, "vocabulary": vocabulary, "output_cache_dir": output}
+def ours(rows: pathlib.Path, vocabulary: pathlib.Path, output: pathlib.Path, tasks: Sequence[str]) -> list[str]:
+    flags = {"tasks": ",".join(tasks), "data_dir": rows, "vocabulary": vocabulary, "output_cache_dir": output}
     return [OURS, "cache", *(f"--{name}={value}" for name, value in flags.items())]
 
 
-def theirs(rows: pathlib.Path, vocabulary: pathlib.Path, output: pathlib.Path) -> list[str]:
-    return [THEIRS, str(rows), str(vocabulary), str(output), *TASKS]
+def theirs(rows: pathlib.Path, vocabulary: pathlib.Path, output: pathlib.Path, tasks: Sequence[str]) -> list[str]:
+    return [THEIRS, str(rows), str(vocabulary), str(output), *tasks]
 
 
-def measure(folder: pathlib.Path, vocabulary: pathlib.Path, command: object) -> dict[str, float]:
+def measure(folder: pathlib.Path, vocabulary: pathlib.Path, tasks: Sequence[str], command: Callable) -> dict[str, float]:
     """Examples a core-second of the many rows, without and with what the few rows cost."""
     seconds, examples = {}, {}
     for name in ("few", "many"):
         output = folder / f"{command.__name__}_{name}"
-        seconds[name] = cpu_seconds(command(folder / name, vocabulary, output))
+        seconds[name] = cpu_seconds(command(folder / name, vocabulary, output, tasks))
         stats = [json.loads(path.read_text()) for path in output.glob("*/stats.*.json")]
         examples[name] = sum(one["examples"] for one in stats)
     rate = (examples["many"] - examples["few"]) / (seconds["many"] - seconds["few"])

@@ -49,11 +49,11 @@ def run_on_beam(units: Sequence[Unit], runner: str, options: Sequence[str], comp
 
 
 def _run(unit_and_place: tuple[Unit, str]) -> None:
-    """Run a unit where Beam puts it. Bad input is no reason to try again, so it is not raised."""
+    """Run a unit where Beam puts it. Bad input and full disks are no reason to try again, so they are not raised."""
     unit, complaints = unit_and_place
     try:
         run_unit(unit, lambda count: None)
-    except InputError as error:
+    except (InputError, OSError) as error:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=complaints, delete=False) as file:
             file.write(str(error))
 

@@ -28,6 +28,7 @@ class Advance:
     def __init__(self, label: str, total: int):
         self._label, self._total, self._done = label, total, 0
         self._began = self._said_at = time.monotonic()
+        self._said: int | None = None
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
@@ -50,11 +51,11 @@ class Advance:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
-        elif error is None:
+        elif error is None and self._said != self._done:
             self._say()
 
     def _say(self) -> None:
-        self._said_at = time.monotonic()
+        self._said_at, self._said = time.monotonic(), self._done
         seconds = max(self._said_at - self._began, 1e-9)
         line = f"{self._label}: {self._done:,} of {self._total:,}, {self._done / seconds:,.0f}/s"
         if 0 < self._done < self._total:

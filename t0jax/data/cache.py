@@ -90,8 +90,8 @@ def cache_tasks(tasks: Sequence[PromptedTask], **caching: Any) -> list[CachedTas
             wanted += [] if found else [split]
         return held + (_write(wanted, splits, how) if wanted or is_littered(output) else [])
     except OSError as error:
-        if error.filename is not None and output not in Path(error.filename).parents:
-            raise
+        if error.filename is not None and output not in (Path(error.filename), *Path(error.filename).parents):
+            raise  # not ours: a file of rows, for one
         reason = error.strerror or str(error)
         raise InputError(
             f"The cache {output} cannot be written ({reason}): make room or give another --output_cache_dir. "

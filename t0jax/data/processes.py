@@ -7,11 +7,12 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.synchronize import Event
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from t0jax.data.progress import Advance
@@ -30,6 +31,7 @@ class Sized(Protocol):
 Unit = TypeVar("Unit", bound=Sized)
 Result = TypeVar("Result")
 _POLL_SECONDS = 0.2
+_HEARD = (signal.SIGINT, signal.SIGTERM)
 _worker: dict[str, Any] = {}  # within a worker: the queue of steps done, and the event that ends it
 
 
@@ -53,7 +55,8 @@ def run_units(
         steps, stop = context.Queue(), context.Event()
         with ProcessPoolExecutor(processes, context, _start_worker, (steps, stop, os.getpid())) as pool:
             try:
-                waiting = {pool.submit(_in_worker, work, unit, number): number for number, unit in enumerate(units)}
+                with _deaf():
+                    waiting = {pool.submit(_in_worker, work, unit, number): number for number, unit in enumerate(units)}
                 while waiting:
                     done, _ = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
                     tally.drain(steps)
@@ -97,8 +100,27 @@ class _Tally:
                 self.count(*steps.get_nowait())
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Hear signals afterwards: a process that is half started cannot be stopped. Those started meanwhile never hear Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[tuple[int, FrameType | None]] = []
+    handlers = {number: signal.signal(number, lambda *signal_: heard.append(signal_)) for number in _HEARD}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what a started process inherits
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for which, frame in heard:
+        if callable(handler := handlers[signal.Signals(which)]):
+            handler(which, frame)
+
+
 def _start_worker(steps: Any, stop: Event, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and stops us
     _worker.update(steps=steps, stop=stop)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from cache_run import IMDB, IMDB_OTHER, cache, command, contents, run, write_reviews
 
@@ -23,7 +24,7 @@ SHARDS = ("--tasks", IMDB, "--min_shards", "8")
 
 def finished(output: Path) -> list[Path]:
     """Shards that wait for their split."""
-    return [mark.with_suffix("") for mark in output.glob(".incomplete/*/*.json")]
+    return [mark.with_suffix("") for mark in output.glob(".incomplete/imdb*/*.json")]
 
 
 def interrupted(words: list[str], output: Path, number: int) -> tuple[int, str]:
@@ -79,6 +80,18 @@ def test_a_stopped_cache_keeps_its_shards_and_says_so(
     assert f"t0jax: {kept} of 8 shards are finished and stay in {tmp_path}: the same command goes on from there" in said
     assert said.endswith(f"t0jax: stopped by {number.name}\n") and "Traceback" not in said
     assert not list(tmp_path.glob(".incomplete/writing-*"))
+
+
+def test_ctrl_c_on_a_terminal_reaches_workers_that_have_just_begun_and_nothing_is_said_but_that(
+    many: Path, vocabulary: Path, tmp_path: Path
+) -> None:
+    words = command(tmp_path, many, vocabulary, *SHARDS)
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while len(psutil.Process(process.pid).children()) < 2 and process.poll() is None:  # one of them tracks resources
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=120)[1] == "t0jax: stopped by SIGINT\n"
+    assert process.returncode == 130
 
 
 # Runs in one process of its own, which forks: each child is killed at one call that opens or changes a file.

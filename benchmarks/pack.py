@@ -45,7 +45,7 @@ def report(name: str, batches: list, seconds: float, number: int) -> None:
 
 def packed_here(data: list, num_open: int) -> tuple[list, int]:
     """All rows but those still open at the end, which an endless stream does not have."""
-    rows, batches, packed = Rows(data, first=0, stride=1, task_feature_lengths=LENGTHS, num_open=num_open), [], 0
+    rows, batches, packed = Rows(data, stream=0, num_streams=1, task_feature_lengths=LENGTHS, num_open=num_open), [], 0
     while len(data) - packed > 60 * num_open:
         chosen = list(itertools.islice(rows, 16))
         packed += sum(map(len, chosen))

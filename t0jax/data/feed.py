@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import logging
 import pathlib
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 
 from t0jax.batch import Batch, Feed, RankExample
 from t0jax.config import DataConfig
-from t0jax.data.mixing import Schedule
+from t0jax.data.mixing import mix, open_splits
 from t0jax.data.packing import Rows, batch_rows
 from t0jax.data.reader import CachedSplit
 from t0jax.errors import InputError
@@ -42,8 +40,8 @@ class _BatchIterator(grain.DatasetIterator):
         self._streams = {
             str(stream): Rows(
                 batches.examples,
-                first=stream,
-                stride=data.num_streams,
+                stream=stream,
+                num_streams=data.num_streams,
                 task_feature_lengths=data.task_feature_lengths,
                 num_open=data.packing_bins if data.pack else 0,
             )
@@ -112,40 +110,17 @@ def open_feed(
 ) -> GrainFeed:
     """This process's share of the global batches of a mixture, from data.cache_dir. An InputError for a token >= vocab_size.
 
-    Element i of the mixture goes to stream i % num_streams, and stream s fills rows s * batch_size // num_streams onwards of
-    every batch. A process has consecutive streams, so the global batch is the same for any number of processes.
+    The mixture's elements are dealt to num_streams streams; stream s fills rows s * batch_size // num_streams onwards of every
+    batch. A process has consecutive streams, so the global batch is the same for any number of processes.
     """
     if data.num_streams % process_count:
         remedy = "set DataConfig.num_streams to a multiple of the hosts"
         raise InputError(f"{data.num_streams} data streams cannot be shared by {process_count} processes; {remedy}.")
-    splits = _open_splits(data, tasks_with_rates)
-    sources = [grain.MapDataset.source(split) for split, _ in splits]
-    examples = grain.MapDataset.select_from_datasets(sources, _schedule(data, splits))
+    splits = open_splits(data, tasks_with_rates)
+    examples = mix(data, splits)
     each = data.num_streams // process_count
     streams = range(process_index * each, (process_index + 1) * each)
     return GrainFeed(_Batches(examples, streams, data, vocab_size), _fingerprint(data, splits))
-
-
-def _open_splits(data: DataConfig, tasks_with_rates: Sequence[tuple[str, float]]) -> list[tuple[CachedSplit, float]]:
-    """The splits that hold examples, with their rates."""
-    if data.cache_dir is None:
-        raise InputError("DataConfig.cache_dir is None; it must be the folder that `t0jax cache` wrote.")
-    for task, rate in tasks_with_rates:
-        if not rate > 0:
-            raise InputError(f"Task {task!r} has the rate {rate}; it must be above 0, or the task left out of the mixture.")
-    splits = [(CachedSplit(data.cache_dir, task, data.split), rate) for task, rate in tasks_with_rates]
-    if empty := [split.task for split, _ in splits if not len(split)]:
-        logging.getLogger(__name__).warning("%d tasks have no %s examples: %s", len(empty), data.split, ", ".join(empty))
-    if len(empty) == len(splits):
-        raise InputError(f"No task of {data.mixture_or_task_name!r} has an example in the cached split {data.split!r}.")
-    return [(split, rate) for split, rate in splits if len(split)]
-
-
-def _schedule(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> Schedule:
-    """The endless order of all examples."""
-    sizes = [min(len(split), data.num_examples or len(split)) for split, _ in splits]
-    seeds = [zlib.crc32(f"{data.shuffle_seed}/{split.task}".encode()) for split, _ in splits]  # far apart: epochs count on
-    return Schedule([rate for _, rate in splits], sizes, seeds)
 
 
 def _fingerprint(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> dict[str, Any]:

@@ -6,22 +6,24 @@ from typing import Any
 import numpy as np
 
 from t0jax.batch import PAD_ID, Batch, decoder_inputs
+from t0jax.data.mixing import next_of_stream
 
 Example = Mapping[str, np.ndarray]
 """int32 arrays `inputs` and `targets`."""
 
 
 class Rows:
-    """Endless rows, each a list of examples that fit into it together, from every `stride`-th element of `examples`, trimmed.
+    """Endless rows, each a list of examples that fit into it together, from one stream's elements of `examples`, trimmed.
 
     An example joins the open row that it leaves the least encoder room in. When none has room for it, the row that is fullest
     in either feature is done. With `num_open` 0 every example is a row of its own.
     """
 
     def __init__(
-        self, examples: Any, *, first: int, stride: int, task_feature_lengths: Mapping[str, int], num_open: int
+        self, examples: Any, *, stream: int, num_streams: int, task_feature_lengths: Mapping[str, int], num_open: int
     ) -> None:
-        self._examples, self._next, self._stride = examples, first, stride
+        self._examples, self._next = examples, stream
+        self._stream, self._num_streams = stream, num_streams
         self._limits = (task_feature_lengths["inputs"], task_feature_lengths["targets"])
         self._lengths = np.array(self._limits)
         self._open: list[list[int]] = [[] for _ in range(num_open)]
@@ -33,7 +35,7 @@ class Rows:
 
     def __next__(self) -> list[Example]:
         while True:
-            index, self._next = self._next, self._next + self._stride
+            index, self._next = self._next, next_of_stream(self._next, self._stream, self._num_streams)
             example = self._read(index)
             if not self._open:
                 return [example]

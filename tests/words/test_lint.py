@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from quiz import LISTED, Quiz, quiz_row
 
 from t0jax.data.lint.finding import Finding
+from t0jax.data.lint.linter import LintConfig, lint
+from t0jax.data.sources.places import Places
+from t0jax.data.universe import universe_of
 
 SOUND: dict[str, dict[str, Any]] = {
     "listed": LISTED,
@@ -210,3 +214,18 @@ def test_without_rows_the_templates_alone_are_looked_at(quiz: Quiz) -> None:
     (quiz.folder / "rows/quiz/default/train.jsonl").unlink()
     (finding,) = quiz.lint()
     assert (finding.task, finding.check, finding.rows, finding.split) == ("quiz_bad", "internals", 0, None)
+
+
+def test_without_rows_the_fields_are_held_against_the_schema_of_the_hub(tmp_path: Path) -> None:
+    line = "dataset,subset,train_size\nsquad_v2,,9\n"
+    wordings = {"good": "{{ question }} ||| {{ answers.text[0] }}", "bad": "{{ question }} ||| {{ answers.start }}{{ contxt }}"}
+    file = yaml.safe_dump({"templates": [{"name": name, "jinja": jinja} for name, jinja in wordings.items()]})
+    (tmp_path / "templates/squad_v2").mkdir(parents=True)
+    (tmp_path / "templates/squad_v2/templates.yaml").write_text(file)
+    (tmp_path / "tasks.csv").write_text(line)
+    tasks = [one for one in universe_of((str(tmp_path),)).mixture_tasks("squad_v2") if one.templates]
+    (linted,) = lint(tasks, LintConfig(places=Places(data_dir=str(tmp_path / "none"))))
+    assert {finding.message for finding in linted.findings} == {
+        "It reads the field contxt. Did you mean context?",
+        "It reads the field answers.start. Did you mean answer_start?",
+    }

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from t0jax.data.lint.sight import Row, Sight, look
 from t0jax.data.lint.texts import Lengths
 from t0jax.data.processes import run_units
 from t0jax.data.prompting import task_templates
+from t0jax.data.schemas import schema
 from t0jax.data.sources.places import Places, open_split
 from t0jax.data.sources.split import MissingRowsError
 from t0jax.data.universe import SCORE_EVAL, PromptedTask, task_name
@@ -110,6 +111,8 @@ def _of_task(
         yield Said("syntax", "error", Tally(), str(error)).of(task.name, None)
         return
     alone = [*syntax.check_internals(read), *copies.check(template, sights)]
+    if not rows and (fields := _fields(task)):
+        alone += syntax.check_schema(read, fields)
     yield from (said.of(task.name, None) for said in alone)
     on_rows = [*syntax.check_fields(read, rows)]
     on_rows += [*texts.check_rendering(sights), *texts.check_choices(sights), *texts.check_labels(sights)]
@@ -147,6 +150,14 @@ def _rows(unit: Unit, templates: Sequence[Template]) -> tuple[str | None, list[R
             taken = ((number, values) for number, values in enumerate(found.read()) if number in chosen)
             return split, [Row(n, values, None if isinstance(values, Prompted) else find(values, n)) for n, values in taken]
     return None, []
+
+
+def _fields(task: PromptedTask) -> Mapping[str, Any] | None:
+    """The fields of a dataset by its schema; None for a user's."""
+    try:
+        return schema(task.dataset, task.subset).fields
+    except InputError:
+        return None
 
 
 def _lengths(config: LintConfig) -> Lengths:

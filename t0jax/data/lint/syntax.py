@@ -89,6 +89,13 @@ def check_fields(syntax: Syntax, rows: Sequence[Row]) -> Iterator[Said]:
             yield Said("field", "error", tally, f"It reads the field {tally.said}")
 
 
+def check_schema(syntax: Syntax, fields: Mapping[str, Any]) -> Iterator[Said]:
+    """Fields that the template reads and the dataset's schema lacks, where there are no rows to look at."""
+    for path in syntax.fields:
+        if lacking := missing(path, fields):
+            yield Said("field", "error", Tally(), f"It reads the field {lacking}")
+
+
 def check_internals(syntax: Syntax) -> Iterator[Said]:
     """Python's internals, which the sandbox keeps from templates."""
     if syntax.internals:

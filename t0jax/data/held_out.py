@@ -95,6 +95,15 @@ def held_out_conflicts(tasks: Iterable[PromptedTask], rules: HeldOut, mixture: s
     return tuple(Conflict(*key, tuple(names[key]), reasons[key]) for key in names)
 
 
+def shared_origin(train: PromptedTask, scored: PromptedTask, rules: HeldOut) -> str | None:
+    """Why training on one task makes the other's score not zero-shot by T0's rule; None: it does not."""
+    if _dataset(train) == _dataset(scored):
+        return "it is the same dataset"
+    if train.family == scored.family and train.family in rules.families:
+        return f"it is of the same family, {train.family}"
+    return None
+
+
 def check_held_out(tasks: Iterable[PromptedTask], data: DataConfig) -> None:
     """InputError when a run would train on what its tables hold out."""
     conflicts = held_out_conflicts(tasks, held_out(data.tables), data.mixture_or_task_name)

@@ -2,10 +2,11 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from t0jax.data.row_texts import row_texts
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted, Renderer
 from t0jax.prompts.templates import Template
@@ -62,18 +63,6 @@ class AnswerFinder:
                 is_full = len(known) > 1 and prompted.targets in known
                 return Answers(known, prompted.targets) if is_full else None
         return None
-
-
-def row_texts(value: Any) -> Iterator[str]:
-    """Every text that a row holds, however deep, without white space around it."""
-    if isinstance(value, str):
-        yield value.strip()
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from row_texts(item)
-    elif isinstance(value, Sequence):
-        for item in value:
-            yield from row_texts(item)
 
 
 def marks_of(texts: Sequence[str]) -> dict[str, str]:

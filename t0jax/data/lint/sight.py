@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from t0jax.data.lint.answers import Answers, is_same, marked, marks_of, row_texts
+from t0jax.data.lint.answers import Answers, is_same, marked, marks_of
 from t0jax.data.prompting import Wording
+from t0jax.data.row_texts import row_texts
 from t0jax.data.universe import PromptedTask
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted, Renderer

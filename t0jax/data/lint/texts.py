@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from t0jax.data.lint.answers import row_texts
 from t0jax.data.lint.finding import Said, Severity, Tally
 from t0jax.data.lint.sight import SEPARATOR, Sight
+from t0jax.data.row_texts import row_texts
 from t0jax.prompts.render import Prompted
 
 ENOUGH_ROWS = 200

@@ -19,7 +19,7 @@ OWN = {
     ("sciq_Direct_Question", "position", "warning"),
     ("sciq_Direct_Question_Closed_Book_", "position", "warning"),
     ("social_i_qa_Check_if_a_random_answer_is_valid_or_not", "draw", "warning"),  # range(0,2) never shows the third answer
-    ("trec_fine_grained_ENTY", "empty", "warning"),  # its mapping lacks two of the fine labels
+    ("trec_fine_grained_ENTY", "empty", "warning"),  # its mapping of fine labels lacks 29
 }
 """All that is to be found in these wordings of promptsource 0.2.3; each was checked by hand."""
 DATASETS = ("imdb", "qasc", "sciq", "social_i_qa", "trec", "rotten_tomatoes", "paws_labeled_final", "piqa", "cosmos_qa")
@@ -82,6 +82,8 @@ def test_bad_input_is_told(quiz: Quiz) -> None:
         command(*places(quiz), "--num", 0)
     with pytest.raises(InputError, match="has no split 'dev'; it has train, validation, test"):
         command(*places(quiz), "--split", "dev")
+    with pytest.raises(InputError, match=r"nowhere has no rows of these tasks: .* leave --data_dir out"):
+        command(*places(quiz), "--data_dir", "nowhere")
     (quiz.folder / "rows/quiz/default/train.jsonl").write_text("{")
     with pytest.raises(InputError, match="line 1 is not JSON"):
         command(*places(quiz))

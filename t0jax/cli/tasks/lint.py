@@ -47,6 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
         targets_length=arguments.targets_length,
     )
     linted = lint(tasks, config)
+    if arguments.data_dir and not any(one.rows for one in linted):
+        raise InputError(
+            f"{arguments.data_dir} has no rows of these tasks: give the folder of <dataset>/<subset or default>/<split>.jsonl, "
+            "or leave --data_dir out to look at the templates alone."
+        )
     findings = [finding for one in linted for finding in one.findings]
     if arguments.json:
         print_json([vars(finding) for finding in findings])

@@ -12,7 +12,7 @@ from t0jax.prompts.render import Prompted, Renderer
 from t0jax.prompts.templates import Template
 
 _FIRST_MARK = 0xE000  # Unicode's private use: no dataset's text and no filter of Jinja's knows these characters
-_MARKS = 6400
+_MARKS = 6000
 
 
 @dataclass(frozen=True)

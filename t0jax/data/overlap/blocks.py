@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, UInt64
 
-from t0jax.data.overlap.grams import SHORTEST, hashed
+from t0jax.data.overlap.grams import hashed
 from t0jax.data.row_texts import row_texts
 from t0jax.data.sources.split import SplitRows
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted
 
+SHORTEST = 8
+"""Rows of fewer words are not compared as a whole: GPT-3's smallest n. That both say `yes` is no overlap."""
 _CHARACTERS = 1 << 17  # of a block: its arrays stay in a core's cache
 
 
@@ -22,10 +24,10 @@ class Block:
     start: int
     """The number of the first row."""
     size: int
-    keys: UInt64[np.ndarray, "keys"]
-    """Of the rows' texts: runs of words, and short texts as a whole."""
-    key_rows: Int[np.ndarray, "keys"]
-    """The row of each key, ascending."""
+    runs: UInt64[np.ndarray, "runs"]
+    """A hash of each run of words in the rows' texts."""
+    run_rows: Int[np.ndarray, "runs"]
+    """The row of each run, ascending."""
     rows: UInt64[np.ndarray, "rows"]
     """A hash of all that a row says, whatever its fields are called; of rows that say enough to be compared."""
     row_rows: Int[np.ndarray, "rows"]
@@ -57,8 +59,8 @@ def _block(start: int, end: int, texts: list[str], owners: list[int]) -> Block:
     order = np.lexsort((found.whole[says], owner[says]))
     rows, begin, _ = np.unique(owner[says][order], return_index=True, return_counts=True)
     if not len(rows):
-        return Block(start, end - start, found.keys, owner[found.text], np.zeros(0, np.uint64), rows)
+        return Block(start, end - start, found.runs, owner[found.text], np.zeros(0, np.uint64), rows)
     words = np.add.reduceat(found.words[says][order], begin)
     whole = np.add.reduceat(found.whole[says][order], begin)
     enough = words >= SHORTEST
-    return Block(start, end - start, found.keys, owner[found.text], whole[enough], rows[enough])
+    return Block(start, end - start, found.runs, owner[found.text], whole[enough], rows[enough])

@@ -73,7 +73,7 @@ Hits = tuple[Int[np.ndarray, "hits"], Int[np.ndarray, "hits"]]
 class Met:
     """What one training split met."""
 
-    keys: Hits
+    runs: Hits
     rows: Hits
     counts: tuple[int, ...]
     """Training rows that met something of each held-out split."""
@@ -84,15 +84,15 @@ def compare(train: Sequence[Split], held_out: Sequence[Split]) -> list[Pair]:
 
     Memory grows with the held-out rows alone: about 40 bytes for each of their words, shared by the processes.
     """
-    keys, rows = index([split.rows for split in held_out])
+    runs, rows = index([split.rows for split in held_out])
     sizes = [split.rows.num_rows for split in held_out]
     with tempfile.TemporaryDirectory() as folder:
-        keys.save(Path(folder) / "keys")
+        runs.save(Path(folder) / "runs")
         rows.save(Path(folder) / "rows")
         met = run_units(_meet, [Unit(split.rows, folder, len(held_out)) for split in train], "overlap: training rows")
     pairs = []
     for split, one in zip(train, met, strict=True):
-        exact, sharing = _first(rows, one.rows, sum(sizes)), _first(keys, one.keys, sum(sizes))
+        exact, sharing = _first(rows, one.rows, sum(sizes)), _first(runs, one.runs, sum(sizes))
         end = 0
         for number, held in enumerate(held_out):
             here = slice(end, end := end + sizes[number])
@@ -101,13 +101,13 @@ def compare(train: Sequence[Split], held_out: Sequence[Split]) -> list[Pair]:
 
 
 def _meet(unit: Unit, advance: Callable[[int], None]) -> Met:
-    held = [load(Path(unit.folder) / name) for name in ("keys", "rows")]
+    held = [load(Path(unit.folder) / name) for name in ("runs", "rows")]
     first = [np.full(len(one.hashes), _NONE) for one in held]
     counts = np.zeros(unit.splits, np.int64)
     for block in blocks(unit.split):
         rows, masks = [], []
         for one, earliest, hashes, numbers in zip(
-            held, first, (block.keys, block.rows), (block.key_rows, block.row_rows), strict=True
+            held, first, (block.runs, block.rows), (block.run_rows, block.row_rows), strict=True
         ):
             hits, places = one.find(hashes)
             np.minimum.at(earliest, places, numbers[hits])
@@ -115,8 +115,8 @@ def _meet(unit: Unit, advance: Callable[[int], None]) -> Met:
             masks.append(one.splits[places])
         counts += _by_split(np.concatenate(rows), np.concatenate(masks), unit.splits)
         advance(block.size)
-    keys, whole = ((places := np.flatnonzero(earliest < _NONE), earliest[places]) for earliest in first)
-    return Met(keys, whole, tuple(map(int, counts)))
+    runs, whole = ((places := np.flatnonzero(earliest < _NONE), earliest[places]) for earliest in first)
+    return Met(runs, whole, tuple(map(int, counts)))
 
 
 def _by_split(rows: Int[np.ndarray, "hits"], masks: UInt64[np.ndarray, "hits words"], splits: int) -> Int[np.ndarray, "splits"]:

@@ -14,8 +14,6 @@ from jaxtyping import Bool, Int, UInt64
 
 GRAM = 13
 """Words in a run: GPT-3's and OPT-IML's."""
-SHORTEST = 8
-"""A text of fewer words than GRAM counts as a whole, down to this many: GPT-3's smallest n. `Yes` is no overlap."""
 _BASES = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)  # odd, so that they have inverses modulo 2**64
 _NO_WORD = re.compile(r"[\W_]+")
 
@@ -28,10 +26,10 @@ class Hashed:
     """Words of each text."""
     whole: UInt64[np.ndarray, "texts"]
     """A hash of each text's words."""
-    keys: UInt64[np.ndarray, "keys"]
-    """Hashes of all runs of GRAM words, and of whole texts of SHORTEST to GRAM - 1 words."""
-    text: Int[np.ndarray, "keys"]
-    """The text that each key stands in; ascending."""
+    runs: UInt64[np.ndarray, "runs"]
+    """A hash of each run of GRAM words within a text."""
+    text: Int[np.ndarray, "runs"]
+    """The text that each run stands in; ascending."""
 
 
 def hashed(texts: Sequence[str]) -> Hashed:
@@ -42,11 +40,8 @@ def hashed(texts: Sequence[str]) -> Hashed:
     sums, inverse = _sums(words, 1)
     whole = _mixed((sums[ends] - sums[ends - counts]) * inverse[ends - counts] + counts.astype(np.uint64))
     begin = np.flatnonzero(text[: len(text) - GRAM + 1] == text[GRAM - 1 :]) if len(text) >= GRAM else np.zeros(0, np.int64)
-    runs = _mixed((sums[begin + GRAM] - sums[begin]) * inverse[begin] + np.uint64(GRAM))
-    short = np.flatnonzero((counts >= SHORTEST) & (counts < GRAM))
-    places = np.concatenate([text[begin], short])
-    order = np.argsort(places, kind="stable")
-    return Hashed(counts, whole, np.concatenate([runs, whole[short]])[order], places[order])
+    runs = _mixed((sums[begin + GRAM] - sums[begin]) * inverse[begin])
+    return Hashed(counts, whole, runs, text[begin])
 
 
 def _words(texts: Sequence[str]) -> tuple[UInt64[np.ndarray, "words"], Int[np.ndarray, "words"]]:

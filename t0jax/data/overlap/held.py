@@ -51,15 +51,15 @@ def load(folder: Path) -> Index:
 
 def index(splits: Sequence[SplitRows]) -> tuple[Index, Index]:
     """The runs of words in all rows of some splits, and the rows as a whole."""
-    keys: list[_Part] = []
+    runs: list[_Part] = []
     rows: list[_Part] = []
     first = 0
     for number, split in enumerate(splits):
         for block in blocks(split):
-            keys.append((block.keys, block.key_rows + first, number))
+            runs.append((block.runs, block.run_rows + first, number))
             rows.append((block.rows, block.row_rows + first, number))
         first += split.num_rows
-    return _index(keys, len(splits)), _index(rows, len(splits))
+    return _index(runs, len(splits)), _index(rows, len(splits))
 
 
 _Part = tuple[UInt64[np.ndarray, "n"], Int[np.ndarray, "n"], int]  # hashes, their rows, the number of their split

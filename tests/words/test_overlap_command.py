@@ -75,7 +75,7 @@ def test_what_has_no_rows_is_named(rows: Path, capsys: pytest.CaptureFixture[str
     assert command("--train_mixture", "mini_t0_train", "--eval_mixture", "mini_t0_eval_score_eval", "--data_dir", rows) == 0
     printed = capsys.readouterr().err
     assert "not compared, for want of rows: imdb train, trec train, ag_news test, paws/labeled_final test," in printed
-    with pytest.raises(InputError, match=r"There are no 'validation' rows of imdb\. .* has no dataset 'imdb'"):
+    with pytest.raises(InputError, match=r"There are no rows of imdb to compare\. .* has no dataset 'imdb'"):
         command("--train_mixture", "rotten_tomatoes", "--eval_mixture", "imdb", "--data_dir", rows)
     with pytest.raises(InputError, match="has no split 'dev'"):
         command("--train_mixture", "rotten_tomatoes", "--eval_mixture", "imdb", "--eval_split", "dev", "--data_dir", rows)

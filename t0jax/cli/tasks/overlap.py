@@ -5,7 +5,7 @@ Status 0: nothing to look at; 1: a pair is to be inspected; 2: bad input.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from t0jax.cli.flags import add_places, add_tables, places_from, universe_from
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eval_mixture", required=True, metavar="E", help="whose datasets are held out")
     parser.add_argument("--train_split", default="train", metavar="S", help="split of the tasks that train (default: train)")
     parser.add_argument(
-        "--eval_split", default="validation", metavar="S", help="split of the tasks that are held out (default: validation)"
+        "--eval_split", metavar="S", help="split of the tasks that are held out (default: validation, else test)"
     )
     add_tables(parser)
     add_places(parser)
@@ -36,13 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     universe, places = universe_from(arguments), places_from(arguments)
     sides = []
     missing: list[tuple[str, str]] = []
-    for mixture, split in (
-        (arguments.train_mixture, arguments.train_split),
-        (arguments.eval_mixture, arguments.eval_split),
+    for mixture, splits in (
+        (arguments.train_mixture, [arguments.train_split]),
+        (arguments.eval_mixture, [arguments.eval_split] if arguments.eval_split else ["validation", "test"]),
     ):
-        found, lacking = _splits(universe.mixture_tasks(mixture), split, places)
+        found, lacking = _splits(universe.mixture_tasks(mixture), splits, places)
         if not found:
-            raise InputError(f"There are no {split!r} rows of {mixture}. {lacking[0][1]}")
+            raise InputError(f"There are no rows of {mixture} to compare. {lacking[0][1]}")
         missing += lacking
         sides.append(found)
     from t0jax.data.held_out import held_out, shared_origin
@@ -72,28 +72,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _splits(
-    tasks: Sequence[PromptedTask], split: str, places: "Places"
+    tasks: Sequence[PromptedTask], names: Sequence[str], places: "Places"
 ) -> "tuple[list[tuple[PromptedTask, Split]], list[tuple[str, str]]]":
-    """The splits that tasks take, each once with the first of its tasks, and those without rows with what was said of them."""
+    """The first of some splits that each task has, each split of a dataset once; and those without rows, with the reason."""
     from t0jax.data.overlap.compare import Split
     from t0jax.data.sources.places import open_split
     from t0jax.data.sources.split import MissingRowsError
 
-    found, missing = [], []
-    for task in _first_of_each(tasks, split):
-        name = f"{task.dataset}/{task.subset}" if task.subset else task.dataset
-        try:
-            found.append((task, Split(name, task.source(split), open_split(places, task, split))))
-        except MissingRowsError as error:
-            missing.append((f"{name} {task.source(split)}", str(error)))
-    return found, missing
-
-
-def _first_of_each(tasks: Sequence[PromptedTask], split: str) -> Iterator[PromptedTask]:
-    first: dict[tuple[str, str | None, str], PromptedTask] = {}
+    found, missing = {}, {}
     for task in tasks:
-        first.setdefault((task.dataset, task.subset, task.source(split)), task)
-    return iter(first.values())
+        dataset = f"{task.dataset}/{task.subset}" if task.subset else task.dataset
+        split = next((name for name in names if name in task.splits), names[0])
+        place = f"{dataset} {task.splits.get(split, split)}"
+        if place in found or place in missing:
+            continue
+        try:
+            found[place] = (task, Split(dataset, task.source(split), open_split(places, task, split)))
+        except InputError as error:
+            if split in task.splits and not isinstance(error, MissingRowsError):
+                raise
+            missing[place] = str(error)
+    return list(found.values()), list(missing.items())
 
 
 def _line(pair: "Pair", rule: str | None, limit: float) -> dict[str, Any]:

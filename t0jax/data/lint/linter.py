@@ -68,8 +68,11 @@ class Unit:
 def lint(tasks: Sequence[PromptedTask], config: LintConfig) -> list[Linted]:
     """The findings of each dataset; `_score_eval` twins are looked at as the tasks whose twins they are.
 
-    Where no source has rows the templates alone are looked at. InputError for a row or a template file that cannot be read.
+    Where no source has rows the templates alone are looked at. InputError for a split that no task has, and for a row or a
+    template file that cannot be read.
     """
+    if config.split and not any(config.split in task.splits for task in tasks):
+        tasks[0].source(config.split)
     order = ("validation", "test", "train") if all(task.is_scored for task in tasks) else ("train", "validation", "test")
     groups: dict[tuple[Any, ...], dict[str, PromptedTask]] = {}
     for task in tasks:
@@ -78,9 +81,9 @@ def lint(tasks: Sequence[PromptedTask], config: LintConfig) -> list[Linted]:
         groups.setdefault(key, {})[base.name] = base
     units = []
     for group in groups.values():
-        first = next(iter(group.values()))
-        splits = (config.split,) if config.split else tuple(name for name in (*order, *first.splits) if name in first.splits)
-        units.append(Unit(tuple(group.values()), config, tuple(dict.fromkeys(splits))))
+        known = next(iter(group.values())).splits
+        wanted = (config.split,) if config.split else (*order, *known)
+        units.append(Unit(tuple(group.values()), config, tuple(dict.fromkeys(name for name in wanted if name in known))))
     return run_units(_lint, units, "lint: tasks")
 
 

@@ -1,5 +1,6 @@
 """What a template's text says without any row: the fields that it reads, what it draws, what it must not touch."""
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,13 @@ from t0jax.data.lint.sight import Row
 from t0jax.data.universe import SCORE_EVAL, task_name
 from t0jax.errors import InputError, did_you_mean
 from t0jax.prompts.render import Prompted
+from t0jax.prompts.sandbox import Sandbox
 from t0jax.prompts.templates import Template
 
 Path = tuple[str, ...]
 """A field of the row, and of what it holds: `answers.text` is ("answers", "text")."""
 
 _DRAWS = ("choice", "random")
-_FILTERS = ("choice", "most_frequent", "highlight")
-"""promptsource's own: only their names matter here."""
 _OWN = {"answer_choices"}
 
 
@@ -37,9 +37,7 @@ class Syntax:
 
 def read(template: Template) -> Syntax:
     """Read a template and its answer choices; InputError when they are not Jinja."""
-    environment = jinja2.Environment()
-    environment.globals["zip"] = zip
-    environment.filters.update(dict.fromkeys(_FILTERS, str))
+    environment = Sandbox(random.Random())
     fields: set[Path] = set()
     internals: set[str] = set()
     draws = False

@@ -56,11 +56,7 @@ def blocks(split: SplitRows) -> Iterator[Block]:
 def _block(start: int, end: int, texts: list[str], owners: list[int]) -> Block:
     found, owner = hashed(texts), np.asarray(owners, np.int64)
     says = found.words > 1  # one word is a label, an identifier, or an option that says little without its question
-    order = np.lexsort((found.whole[says], owner[says]))
-    rows, begin, _ = np.unique(owner[says][order], return_index=True, return_counts=True)
-    if not len(rows):
-        return Block(start, end - start, found.runs, owner[found.text], np.zeros(0, np.uint64), rows)
-    words = np.add.reduceat(found.words[says][order], begin)
-    whole = np.add.reduceat(found.whole[says][order], begin)
-    enough = words >= SHORTEST
+    rows, begin = np.unique(owner[says], return_index=True)
+    enough = np.add.reduceat(found.words[says], begin) >= SHORTEST
+    whole = np.add.reduceat(found.whole[says], begin)
     return Block(start, end - start, found.runs, owner[found.text], whole[enough], rows[enough])

@@ -101,30 +101,35 @@ def compare(train: Sequence[Split], held_out: Sequence[Split]) -> list[Pair]:
 
 
 def _meet(unit: Unit, advance: Callable[[int], None]) -> Met:
-    held = [load(Path(unit.folder) / name) for name in ("runs", "rows")]
-    first = [np.full(len(one.hashes), _NONE) for one in held]
+    runs, whole = (load(Path(unit.folder) / name) for name in ("runs", "rows"))
+    first_of_run, first_of_row = np.full(len(runs.hashes), _NONE), np.full(len(whole.hashes), _NONE)
     counts = np.zeros(unit.splits, np.int64)
     for block in blocks(unit.split):
-        rows, masks = [], []
-        for one, earliest, hashes, numbers in zip(
-            held, first, (block.runs, block.rows), (block.run_rows, block.row_rows), strict=True
-        ):
-            hits, places = one.find(hashes)
-            np.minimum.at(earliest, places, numbers[hits])
-            rows.append(numbers[hits])
-            masks.append(one.splits[places])
-        counts += _by_split(np.concatenate(rows), np.concatenate(masks), unit.splits)
+        rows, splits = _look_up(runs, block.runs, block.run_rows, first_of_run)
+        more_rows, more_splits = _look_up(whole, block.rows, block.row_rows, first_of_row)
+        counts += _by_split(np.concatenate([rows, more_rows]), np.concatenate([splits, more_splits]), unit.splits)
         advance(block.size)
-    runs, whole = ((places := np.flatnonzero(earliest < _NONE), earliest[places]) for earliest in first)
-    return Met(runs, whole, tuple(map(int, counts)))
+    return Met(_hits(first_of_run), _hits(first_of_row), tuple(map(int, counts)))
+
+
+def _look_up(
+    held: Index, hashes: UInt64[np.ndarray, "n"], rows: Int[np.ndarray, "n"], first: Int[np.ndarray, "hashes"]
+) -> tuple[Int[np.ndarray, "hits"], UInt64[np.ndarray, "hits words"]]:
+    """The training rows whose hashes are held out, and in which splits; `first` is brought up to date."""
+    hits, places = held.find(hashes)
+    np.minimum.at(first, places, rows[hits])
+    return rows[hits], held.splits[places]
+
+
+def _hits(first: Int[np.ndarray, "hashes"]) -> Hits:
+    places = np.flatnonzero(first < _NONE)
+    return places, first[places]
 
 
 def _by_split(rows: Int[np.ndarray, "hits"], masks: UInt64[np.ndarray, "hits words"], splits: int) -> Int[np.ndarray, "splits"]:
     """How many different rows hit each split."""
     order = np.argsort(rows, kind="stable")
     _, begin = np.unique(rows[order], return_index=True)
-    if not len(begin):
-        return np.zeros(splits, np.int64)
     hit = np.bitwise_or.reduceat(masks[order], begin)
     numbers = np.arange(splits)
     return ((hit[:, numbers // 64] >> (numbers % 64).astype(np.uint64)) & np.uint64(1)).astype(np.int64).sum(axis=0)

@@ -51,7 +51,7 @@ def test_a_pair_is_to_be_inspected_above_one_percent(rows: Path, capsys: pytest.
         "rule": None,
         "inspect": False,
     }
-    assert "2 training rows of 1 splits, 200 held-out rows of 1; 1 pairs, 0 to inspect" in printed.err
+    assert "2 training rows of 1 splits, 200 held-out rows of 1; 0 pairs to inspect" in printed.err
     write(rows, "super_glue/rte/validation", LONG, f"So {LONG}, they say.", *(f"unlike {n}" for n in range(148)))
     assert command(*flags[:-1]) == 1
     assert capsys.readouterr().out == (
@@ -71,11 +71,21 @@ def test_t0s_rule_is_told_by_pair(rows: Path, capsys: pytest.CaptureFixture[str]
         )
 
 
+def test_t0s_rule_needs_no_rows(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--train_mixture", "t0++_train", "--eval_mixture", "t0_eval_score_eval", "--data_dir", rows, "--json") == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    same = {line["train"] for line in lines if line["rule"] == "it is the same dataset"}
+    assert same == {"hellaswag", "super_glue/copa", "super_glue/wic", "super_glue/wsc.fixed"}
+    family = {(line["train"], line["held_out"]) for line in lines if line["rule"] and "family" in line["rule"]}
+    assert family == {("hellaswag", "story_cloze/2016"), ("super_glue/wsc.fixed", "winogrande/winogrande_xl")}
+    assert {line["overlapping"] for line in lines if line["rule"]} == {None}
+
+
 def test_what_has_no_rows_is_named(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("--train_mixture", "mini_t0_train", "--eval_mixture", "mini_t0_eval_score_eval", "--data_dir", rows) == 0
     printed = capsys.readouterr().err
     assert "not compared, for want of rows: imdb train, trec train, ag_news test, paws/labeled_final test," in printed
-    with pytest.raises(InputError, match=r"There are no rows of imdb to compare\. .* has no dataset 'imdb'"):
+    with pytest.raises(InputError, match=r"There are no rows to compare of imdb\. .* has no dataset 'imdb'"):
         command("--train_mixture", "rotten_tomatoes", "--eval_mixture", "imdb", "--data_dir", rows)
     with pytest.raises(InputError, match="has no split 'dev'"):
         command("--train_mixture", "rotten_tomatoes", "--eval_mixture", "imdb", "--eval_split", "dev", "--data_dir", rows)

@@ -190,6 +190,8 @@ class TrainConfig(Checked):
     """Where a new run begins; the step goes on from its step. A run that has saved resumes from MODEL_DIR instead."""
     restore_optimizer: bool = True
     """Of initial_checkpoint_path; False, or a checkpoint without one, begins with fresh statistics at its step."""
+    allow_held_out: bool = False
+    """Train also on datasets that the tables hold out for zero-shot scoring, and on their families."""
     random_seed: int = 0
     microbatches: int = 1
     """Each batch is computed in this many parts whose gradients are summed in float32."""

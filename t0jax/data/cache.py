@@ -12,7 +12,7 @@ from typing import Any
 from t0jax.data.cached_split import CachedTask, find_cached, put_in_place
 from t0jax.data.missing import forget_missing, record_missing
 from t0jax.data.parts import Part, Shard, at_work, is_littered, shards, writing
-from t0jax.data.processes import cores, run_units
+from t0jax.data.processes import cores, finish_units
 from t0jax.data.prompting import task_templates
 from t0jax.data.sources.places import Places, open_split
 from t0jax.data.sources.split import MissingRowsError, SplitRows
@@ -183,8 +183,8 @@ def _finished(units: Sequence[Unit], how: Caching) -> Generator[Unit]:
     if not units:
         return
     if how.runner is None:
-        with closing(run_units(run_unit, units, "caching")) as finished:
-            yield from (unit for unit, _ in finished)
+        with closing(finish_units(run_unit, units, "caching")) as finished:
+            yield from (units[number] for number, _ in finished)
     else:
         from t0jax.data.beam import run_on_beam
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.synchronize import Event
 from types import FrameType
 from typing import Any, Protocol, TypeVar
@@ -39,16 +39,23 @@ class _StoppedError(Exception):
     """Another unit failed."""
 
 
-def run_units(
+def run_units(work: Callable[[Unit, Callable[[int], None]], Result], units: Sequence[Unit], label: str) -> list[Result]:
+    """The result of `work(unit, advance)` for each unit, in as many processes as there are cores and units, with progress."""
+    with closing(finish_units(work, units, label)) as finished:
+        results = dict(finished)
+    return [results[number] for number in range(len(units))]
+
+
+def finish_units(
     work: Callable[[Unit, Callable[[int], None]], Result], units: Sequence[Unit], label: str
-) -> Generator[tuple[Unit, Result]]:
-    """Each unit with the result of `work(unit, advance)`, as they come, from as many processes as there are cores and units."""
+) -> Generator[tuple[int, Result]]:
+    """The same, as they come, each with the number of its unit. Closed early it stops the work: use `closing`."""
     processes = min(cores(), len(units))
     with Advance(label, sum(unit.size for unit in units)) as progress:
         tally = _Tally(units, progress)
         if processes < 2:
             for number, unit in enumerate(units):
-                yield unit, work(unit, functools.partial(tally.count, number))
+                yield number, work(unit, functools.partial(tally.count, number))
                 tally.finish(number)
             return
         context = multiprocessing.get_context("spawn")  # a fork of a process with JAX in it can hang
@@ -63,7 +70,7 @@ def run_units(
                     for future in done:
                         number, result = waiting.pop(future), future.result()
                         tally.finish(number)
-                        yield units[number], result
+                        yield number, result
             except BrokenProcessPool as error:
                 reason = "A worker process was killed, most likely for want of memory"
                 raise InputError(f"{reason}: close other programs and run again.") from error

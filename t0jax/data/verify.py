@@ -49,7 +49,7 @@ def verify(
             units.append(_Unit(folder, task, split, len(CachedSplit(folder, task, split)), vocab_size))
         except InputError as error:
             found.append(VerifiedSplit(task, split, 0, str(error)))
-    found += [result for _, result in run_units(_read, units, "verifying")]
+    found += run_units(_read, units, "verifying")
     return sorted(found, key=lambda one: (one.task, one.split))
 
 

@@ -59,9 +59,9 @@ def test_rows_that_have_gone_since_they_were_cached_are_missing(rows: Path, voca
 
 def test_a_task_that_has_one_of_its_splits_is_not_missing(rows: Path, vocabulary: Path, tmp_path: Path) -> None:
     cache(tmp_path / "cache", rows, vocabulary, IMDB, skip_missing=True)
-    assert missing_tasks(tmp_path / "cache", [IMDB], "validation") == {}
-    cache(tmp_path / "cache", rows, vocabulary, IMDB, splits=["train", "validation"], skip_missing=True)
-    assert list(missing_tasks(tmp_path / "cache", [IMDB], "validation")) == [IMDB]
+    assert missing_tasks(tmp_path / "cache", [IMDB], "test") == {}
+    cache(tmp_path / "cache", rows, vocabulary, IMDB, splits=["train", "test"], skip_missing=True)
+    assert list(missing_tasks(tmp_path / "cache", [IMDB], "test")) == [IMDB]
     assert len(CachedSplit(tmp_path / "cache", IMDB, "train")) == 5
 
 

@@ -70,7 +70,8 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
         vocab_size=described.model.vocab_size,
     )
     try:
-        text = run_text(described) + "".join(f"# Without {task}: {reason}\n" for task, reason in missing.items())
+        without = (f"# Without {task}: {' '.join(reason.split())}\n" for task, reason in missing.items())
+        text = run_text(described) + "".join(without)
         return train(prepared, feed, config_text=text, hooks=hooks)
     finally:
         feed.close()

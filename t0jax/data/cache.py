@@ -28,6 +28,8 @@ _UNIT_SIZE = 20_000  # prompted rows; below, starting a process takes longer tha
 _UNITS_A_CORE = 4  # so that the cores end at about the same time
 _BEAM_UNIT_SIZE = 100_000
 
+_Opened = dict[tuple[str | None, ...], SplitRows | MissingRowsError]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Caching:
@@ -102,7 +104,7 @@ def cache_tasks(tasks: Sequence[PromptedTask], **caching: Any) -> list[CachedTas
 def _splits(tasks: Sequence[PromptedTask], how: Caching) -> Iterator[_Split]:
     """What is to be cached. InputError for a split that a task lacks, or that no source has unless missing ones are skipped."""
     vocabulary, output = Vocabulary(how.vocabulary).fingerprint, Path(how.output_cache_dir)
-    opened: dict[tuple[str, str | None, str], SplitRows | MissingRowsError] = {}
+    opened: _Opened = {}
     count, missing = 0, None
     for task, template in zip(tasks, task_templates(tasks), strict=True):
         found, lacking = _open(task, how, opened)
@@ -121,13 +123,14 @@ def _splits(tasks: Sequence[PromptedTask], how: Caching) -> Iterator[_Split]:
         raise InputError(f"No source has rows of any of the {len(tasks)} tasks, so there is nothing to cache. {missing}")
 
 
-def _open(
-    task: PromptedTask, how: Caching, opened: dict[tuple[str, str | None, str], SplitRows | MissingRowsError]
-) -> tuple[dict[str, SplitRows], dict[str, MissingRowsError]]:
+def _open(task: PromptedTask, how: Caching, opened: _Opened) -> tuple[dict[str, SplitRows], dict[str, MissingRowsError]]:
     """The rows of the splits to cache, and the splits that are to be cached and have none."""
     found, lacking = dict[str, SplitRows](), dict[str, MissingRowsError]()
     for split in dict.fromkeys(how.splits or task.splits):
-        key = (task.dataset, task.subset, task.source(split))
+        own = (
+            task.name if "p3" in how.places.order else None
+        )  # its rows are one task's; others' are shared by a dataset's tasks
+        key = (task.dataset, task.subset, task.source(split), own)
         if key not in opened:
             try:
                 opened[key] = open_split(how.places, task, split, how.num_examples)

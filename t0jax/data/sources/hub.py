@@ -85,8 +85,10 @@ def _lock(line: HubLine, accept_changes: bool) -> HubLine:
     """The line at the hub's commit of today. InputError when rows or fields are not those expected."""
     found = hub_client.find(line)
     splits, changes, fields = {}, list[str](), list[str]()
+    every = [file for files in found.splits.values() for file in files]
+    seen = dict(zip(every, hub_client.look_into(line, found.revision, every), strict=True))
     for name, files in found.splits.items():
-        looks = [hub_client.look_into(line, found.revision, file) for file in files]
+        looks = [seen[file] for file in files]
         splits[name] = HubSplit(sum(rows for rows, _ in looks), files)
         expected = line.splits[name].rows if name in line.splits else None
         if expected not in (None, splits[name].rows):

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CONVERTED = "refs/convert/parquet"  # where the hub keeps its own conversion of other formats
 _FILE = re.compile(
-    r"(?:(?P<folder>.+)/)?(?P<split>[\w.]+)(?:-(?P<number>\d{5})-of-(?P<count>\d{5})(?:-[0-9a-f]+)?|/\d{4,})?\.parquet"
+    r"(?:(?P<folder>.+?)/)?(?P<split>[\w.]+)(?:-(?P<number>\d{5})-of-(?P<count>\d{5})(?:-[0-9a-f]+)?|/\d{4,})?\.parquet"
 )
 
 
@@ -52,18 +52,19 @@ def find(line: HubLine) -> Found:
                     splits = {split: folders[folder][split] for split in line.splits or sorted(folders[folder])}
                     return Found(revision, splits)
             seen += [f"{folder or '.'}: {', '.join(splits)}" for folder, splits in folders.items()]
-    wanted = f"the splits {', '.join(line.splits)}" if line.splits else "Parquet files"
-    what = f"hub: {line.name}: {line.repo} has no {wanted} of the configuration {line.config!r}"
-    raise InputError(f"{what} (it has {'; '.join(sorted(set(seen))[:8]) or 'no Parquet files'}): put the rows into --data_dir.")
+    what = f"hub: {line.name}: {line.repo} has no Parquet files of {line.config!r} for {', '.join(line.splits) or 'any split'}"
+    raise InputError(f"{what} (it has {'; '.join(sorted(set(seen))[:8]) or 'none at all'}): put the rows into --data_dir.")
 
 
-def look_into(line: HubLine, revision: str, file: HubFile) -> tuple[int, "dict[str, FieldType]"]:
-    """How many rows a file has and which fields, of which only its end is read."""
-    system = need("huggingface_hub", "hub").HfFileSystem(endpoint=endpoint(), skip_instance_cache=True)
-    with _answers(line):
-        remote = system.open(f"datasets/{line.repo}@{revision}/{file.path}", block_size=1 << 20)
-        with remote, parquet_file(remote) as parquet:
-            return parquet.metadata.num_rows, fields_of(parquet.schema_arrow, line.renames)
+def look_into(line: HubLine, revision: str, files: Iterable[HubFile]) -> list[tuple[int, "dict[str, FieldType]"]]:
+    """How many rows each file has and which fields, for which only its end is read."""
+    system, looks = need("huggingface_hub", "hub").HfFileSystem(endpoint=endpoint(), skip_instance_cache=True), []
+    for file in files:
+        with _answers(line, file.path):
+            remote = system.open(f"datasets/{line.repo}@{revision}/{file.path}", block_size=1 << 18)
+            with remote, parquet_file(remote) as parquet:
+                looks.append((parquet.metadata.num_rows, fields_of(parquet.schema_arrow, line.renames)))
+    return looks
 
 
 def fetch(line: HubLine, file: HubFile) -> Path:
@@ -129,7 +130,8 @@ def _answers(line: HubLine, file: str = "") -> Iterator[None]:
         raise InputError(f"{what} has no commit {line.revision} any more: {relock(line)}.") from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         remedy = "go online (unset HF_HUB_OFFLINE), or copy the hub's cache (HF_HOME) from a machine that has it"
-        raise InputError(f"{what} is not in the hub's cache, and the hub cannot be reached: {remedy}.") from error
+        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+        raise InputError(f"{what} is not in the hub's cache, and the hub cannot be reached ({reason}): {remedy}.") from error
     except errors.EntryNotFoundError as error:
         raise InputError(f"{what} is not in the commit {line.revision}: {relock(line)}.") from error
     except errors.HTTPError as error:

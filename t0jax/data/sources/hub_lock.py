@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,8 @@ def add_lines(path: Path, lines: Iterable[HubLine]) -> None:
     except OSError as error:
         raise InputError(f"The lock {path} cannot be written ({error.strerror or error}): give another --hub_lock.") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def _line(value: dict[str, Any]) -> HubLine:

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -214,7 +215,7 @@ def _open_tfrecords(folder: Path, split: str, paths: Sequence[Path]) -> _TfRecor
     count = int(paths[0].name.rpartition("-of-")[2])
     if count != len(paths):
         raise InputError(f"p3: {folder} has {len(paths)} of the {count} files of {split}: copy all.")
-    counts = tuple(memory.remembered("tfrecords", paths, lambda: [len(RecordFile(path)) for path in paths]))
+    counts = tuple(memory.remembered("tfrecords", paths, lambda: [len(_record_file(path)) for path in paths]))
     with_stats = folder / f"stats.{split}.json"
     stats = json.loads(with_stats.read_text()) if with_stats.is_file() else {}
     expected = stats.get("examples", sum(counts))
@@ -225,13 +226,29 @@ def _open_tfrecords(folder: Path, split: str, paths: Sequence[Path]) -> _TfRecor
 
 
 def _decoded(path: Path, columns: list[str] | None, wanted: range) -> Iterator[Mapping[str, Any]]:
-    records = RecordFile(path)
+    records = _record_file(path)
     for number in wanted:
+        with _copied():
+            record = records[number]
         try:
-            record = decode_example(records[number], columns)
+            features = decode_example(record, columns)
         except KeyError as error:
-            raise InputError(f"{path}: record {number} has no feature {error}: copy the task again.") from error
-        yield {name: _python(name, values) for name, values in record.items()}
+            raise InputError(f"p3: {path}: record {number} has no feature {error}: copy the task again.") from error
+        yield {name: _python(name, values) for name, values in features.items()}
+
+
+def _record_file(path: Path) -> RecordFile:
+    with _copied():
+        return RecordFile(path)
+
+
+@contextmanager
+def _copied() -> Iterator[None]:
+    """What is broken in a copy of P3 must be copied again, not cached again."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"p3: {str(error).partition(';')[0]}: copy the task again.") from error
 
 
 def _python(name: str, values: Any) -> Any:

@@ -1,6 +1,7 @@
-"""A small Hugging Face hub on 127.0.0.1: repositories with commits, LFS files behind a redirect, Range, and mishaps on demand."""
+"""A small Hugging Face hub on 127.0.0.1: commits, LFS files behind a redirect, Range, and mishaps on demand."""
 
 import hashlib
+import io
 import json
 import re
 import threading
@@ -8,10 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import huggingface_hub.constants
+import pyarrow
+import pyarrow.parquet as parquet
+import pytest
+
 Files = dict[str, bytes]
+Rows = list[dict[str, Any]]
+AXG, REPO, TEST = ("super_glue", "axg"), "aps/super_glue", "axg/test-00000-of-00002.parquet"
 _REPO = r"(?P<repo>[^/]+/[^/]+)"
 _INFO = re.compile(rf"/api/datasets/{_REPO}/revision/(?P<revision>.+)")
 _TREE = re.compile(rf"/api/datasets/{_REPO}/tree/(?P<revision>[^/]+)(/(?P<folder>.*))?")
@@ -59,19 +68,49 @@ class Hub:
 
 
 @contextmanager
-def running(hub: Hub) -> Iterator[Hub]:
-    """Serve until the end."""
+def running(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Serve until the end; the hub's library asks this server, and has its cache in `folder`."""
+    constants = huggingface_hub.constants
+    monkeypatch.setenv("T0JAX_CACHE", str(folder / "memory"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
+    for name in ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setattr(constants, name, True)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the library waits longer before each retry
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
     try:
         yield hub
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def file(rows: Rows, **labels: list[str]) -> bytes:
+    """A Parquet file as the hub has it, with the names of its classes."""
+    features = {name: {"names": names, "_type": "ClassLabel"} for name, names in labels.items()}
+    table = pyarrow.Table.from_pylist(rows)
+    if labels:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    written = io.BytesIO()
+    parquet.write_table(table, written, row_group_size=100)
+    return written.getvalue()
+
+
+def made(count: int) -> Rows:
+    """Rows of SuperGLUE's axg."""
+    return [{"premise": f"P{n} " + "x" * 30, "hypothesis": f"H{n}", "idx": n, "label": n % 2} for n in range(count)]
+
+
+def axg(rows: Rows) -> Files:
+    """Its repository: one split, of two files."""
+    names = ["entailment", "not_entailment"]
+    parts = [file(part, label=names) for part in (rows[:200], rows[200:])]
+    return {"README.md": b"---", TEST: parts[0], "axg/test-00001-of-00002.parquet": parts[1]}
 
 
 def _sha(data: bytes) -> str:
@@ -141,7 +180,9 @@ class _Handler(BaseHTTPRequestHandler):
         data = files[path]
         linked = {"X-Linked-Etag": f'"{_sha(data)}"', "X-Linked-Size": str(len(data))}
         # Another host, as the hub's storage is: huggingface_hub reads size and hash from this answer, not from the next.
-        return self._send(302, b"", commit | linked | {"Location": f"http://localhost:{self.server.server_port}/blobs/{_sha(data)}"})
+        return self._send(
+            302, b"", commit | linked | {"Location": f"http://localhost:{self.server.server_port}/blobs/{_sha(data)}"}
+        )
 
     def _blob(self, sha: str) -> None:
         data = self.hub.blob(sha)

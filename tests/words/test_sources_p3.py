@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.constants
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
@@ -31,8 +30,8 @@ RANKED = f"{PLAIN}_score_eval"
 # The two examples of P3's own card, with its token ids.
 SAFE = {
     "answer_choices": ["safe", "trolley"],
-    "inputs": "86 8 7142 666 6 405 8 3 834 1518 21 1346 42 31682 58 37 3 929 9 3042 63 2765 808 8 2045 6448 326 13 8 31682 11 3 "
-    "24052 135 16 8 1346 552 8 3 834 47 6364 5",
+    "inputs": "86 8 7142 666 6 405 8 3 834 1518 21 1346 42 31682 58 37 3 929 9 3042 63 2765 808 8 2045 6448 326 13 8 31682 11 "
+    "3 24052 135 16 8 1346 552 8 3 834 47 6364 5",
     "inputs_pretokenized": "In the sentence below, does the _ stand for safe or trolley?\n"
     "The treasury workers took the gold bars off of the trolley and stacked them in the safe until the _ was empty.",
     "targets": "31682 1",
@@ -40,8 +39,8 @@ SAFE = {
 }
 KYLE = {
     "idx": "5 0",
-    "inputs": "86 8 7142 666 6 405 8 3 834 1518 21 19454 42 22227 58 19454 744 31 17 2112 4553 17742 7 12 1953 6 298 22227 966 373 "
-    "405 5 3 834 19 72 952 12 619 16 3 9 17742 3298 5",
+    "inputs": "86 8 7142 666 6 405 8 3 834 1518 21 19454 42 22227 58 19454 744 31 17 2112 4553 17742 7 12 1953 6 298 22227 966 "
+    "373 405 5 3 834 19 72 952 12 619 16 3 9 17742 3298 5",
     "inputs_pretokenized": "In the sentence below, does the _ stand for Kyle or Logan?\n"
     "Kyle doesn't wear leg warmers to bed, while Logan almost always does. _ is more likely to live in a warmer climate.",
     "is_correct": True,
@@ -155,7 +154,11 @@ def test_what_p3_does_not_have_can_be_skipped(tmp_path: Path) -> None:
     for name, split, sentence in (
         ("story_cloze_2016_Generate_Ending", "validation", "P3 has no task story_cloze_2016_Generate_Ending"),
         ("winogrande_winogrande_xl_True_or_False", "train", "P3 has no task winogrande_winogrande_xl_True_or_False"),
-        ("imdb_Movie_Expressed_Sentiment", "validation", "has no split 'validation'; it has train, test, unsupervised"),
+        (
+            "adversarial_qa_dbert_based_on",
+            "test",
+            "P3's adversarial_qa_dbert_based_on has no split 'test'; it has train, validation",
+        ),
         (PLAIN, "validation", f"has no folder {PLAIN}, nor data/{PLAIN}"),
     ):
         with pytest.raises(MissingRowsError, match=sentence):
@@ -187,17 +190,13 @@ def test_files_that_are_not_p3s_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has a record without inputs_pretokenized"):
         list(open_split(at(tmp_path), universe.task(PLAIN), "validation").read())
     write(tmp_path, RANKED, "parquet", [{"text": "a"}])
-    with pytest.raises(InputError, match="cannot be read as Parquet|has a record without idx"):
+    with pytest.raises(InputError, match=r"cannot be read as Parquet|has a record without idx"):
         open_split(at(tmp_path), universe.task(RANKED), "validation")
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    constants = huggingface_hub.constants
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-    with running(Hub()) as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
+    with running(Hub(), tmp_path, monkeypatch) as server:
         yield server
 
 
@@ -211,7 +210,7 @@ def test_the_hub_has_a_configuration_for_each_task(server: Hub, tmp_path: Path) 
         files[f"{RANKED}/{split}-00000-of-00001.parquet"] = written.getvalue()
     server.commit(p3.REPO, files)
     places, task = Places(order=("p3",), hub_lock=str(tmp_path / "my.lock")), universe.task(RANKED)
-    with pytest.raises(InputError, match="bigscience/P3/.* is not locked to a commit"):
+    with pytest.raises(InputError, match=r"bigscience/P3/.* is not locked to a commit"):
         open_split(Places(order=("p3",)), task, "validation")
     rows = open_split(places, task, "validation")
     assert rows.origin.startswith("hub: bigscience/P3@")

@@ -12,7 +12,7 @@ from t0jax.data.sources import at_rest, local, tfds_prepare
 from t0jax.data.sources.places import Places, open_split
 from t0jax.data.sources.split import MissingRowsError, SplitRows
 from t0jax.data.sources.tfds import open_tfds
-from t0jax.data.sources.tfds_prepare import prepare_tfds
+from t0jax.data.sources.tfds_prepare import prepare_tasks, prepare_tfds
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted
 
@@ -115,6 +115,18 @@ def test_prepared_rows_equal_the_sources_rows_in_their_order(
     assert first.fingerprint != opened.fingerprint
     with pytest.raises(MissingRowsError, match=r"has no split 'validation'; it has train, test"):
         open_tfds(prepared, ("imdb", None), "validation")
+
+
+def test_tasks_are_prepared_with_the_splits_that_a_source_has(tmp_path: Path, prepared: str) -> None:
+    train, test = source(tmp_path, HARD), source(tmp_path, HARD[:1], "test")
+    tasks = [universe.task(f"imdb_{name}") for name in ("Writer_Expressed_Sentiment", "Reviewer_Enjoyment")]
+    [directory] = prepare_tasks(tasks, Places(data_dir=str(tmp_path / "data")), prepared)
+    places = Places(order=("tfds",), tfds_data_dir=prepared)
+    for split, rows in (("train", train), ("test", test)):
+        opened = open_split(places, tasks[1], split)
+        assert (opened.origin, list(opened.read())) == (f"tfds: {directory} {split}", list(rows.read()))
+    with pytest.raises(MissingRowsError, match="has no dataset 'ag_news'"):
+        prepare_tasks([universe.task("ag_news_classify")], Places(data_dir=str(tmp_path / "data")), prepared)
 
 
 def test_others_read_what_was_prepared_by_its_name(tmp_path: Path, prepared: str) -> None:

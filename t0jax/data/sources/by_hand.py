@@ -30,24 +30,24 @@ def advice(key: Key) -> str:
     return f" {line['what']} Put its files ({files}) into a folder and run {command}."
 
 
-def convert(key: Key, folder: str | Path, data_dir: str | Path) -> list[Path]:
+def convert(name: str, folder: str | Path, data_dir: str | Path) -> list[Path]:
     """Write the splits whose files are in `folder` as JSON lines under `data_dir`, each whole or not at all; say which files.
 
     InputError for a dataset that is not one of these, for files that are not there, and for files that are not its own.
     """
-    if key not in _table():
-        known = ", ".join(map(_name, _table()))
-        raise InputError(f"{_name(key)} is not converted from files fetched by hand; these are: {known}.")
-    dataset, subset = key
+    keys = {_name(key): key for key in _table()}
+    if name not in keys:
+        raise InputError(f"{name} is not converted from files fetched by hand; these are: {', '.join(keys)}.")
+    dataset, subset = key = keys[name]
     written = []
-    for split, names in _files(_table()[key]).items():
-        paths = [Path(folder) / name for name in names]
+    for split, files in _files(_table()[key]).items():
+        paths = [Path(folder) / file for file in files]
         if all(path.is_file() for path in paths):
             target = Path(data_dir) / dataset / (subset or "default") / f"{split}.jsonl"
             _write(target, _CONVERTERS[dataset](*paths))
             written.append(target)
     if not written:
-        raise InputError(f"{folder} does not hold the files of {_name(key)}.{advice(key)}")
+        raise InputError(f"{folder} does not hold the files of {name}.{advice(key)}")
     return written
 
 

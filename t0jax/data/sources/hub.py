@@ -53,6 +53,13 @@ def open_line(line: HubLine, hub_lock: str | None, split: str, limit: int | None
     return _rows(line, split, limit)
 
 
+def key_of(name: str, hub_lock: str | None = None) -> Key:
+    """Dataset and subset of a name as people write it: `glue/mrpc`; or, where no lock has that, `owner/repository:config`."""
+    known = {line.name: line.key for line in known_lines(hub_lock).values()}
+    repo, _, config = name.partition(":")
+    return known.get(name, (repo, config or None))
+
+
 def lock_hub(datasets: Iterable[Key], hub_lock: str | Path, *, accept_changes: bool = False) -> list[Locked]:
     """Lock datasets to what the hub has of them today, in the file `hub_lock`, each as soon as it is known.
 

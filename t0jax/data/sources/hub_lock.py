@@ -109,6 +109,8 @@ def _line(value: dict[str, Any]) -> HubLine:
         name: HubSplit(int(split["rows"]), tuple(HubFile(*file) for file in split.get("files", ())))
         for name, split in value["splits"].items()
     }
+    if value["revision"] and not all(split.files for split in splits.values()):
+        raise ValueError("a locked split has no files")
     return HubLine(
         dataset=value["dataset"],
         subset=value["subset"],

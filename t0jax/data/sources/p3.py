@@ -7,55 +7,23 @@ Parquet as on the hub today, or in the TFRecords of SeqIO's cache as it was befo
 import functools
 import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from t0jax.data.records import RecordFile, decode_example
 from t0jax.data.sources import hub, memory
 from t0jax.data.sources.at_rest import pairs, read_table
 from t0jax.data.sources.hub_lock import HubLine, HubSplit, Key, known_lines
-from t0jax.data.sources.local import parquet_files
-from t0jax.data.sources.parquet import open_parquet
+from t0jax.data.sources.p3_records import CHOICES, Records, open_copy
 from t0jax.data.sources.split import MissingRowsError
 from t0jax.data.universe import SCORE_EVAL, PromptedTask
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted
 
 REPO = "bigscience/P3"
-_INPUTS, _TARGETS, _CHOICES = "inputs_pretokenized", "targets_pretokenized", "answer_choices"
+_INPUTS, _TARGETS = "inputs_pretokenized", "targets_pretokenized"
 _STRIDE = 1024
-
-
-class Records(Protocol):
-    """P3's records of one task and split, by number."""
-
-    @property
-    def origin(self) -> str:
-        """Where they lie."""
-        ...
-
-    @property
-    def num_rows(self) -> int:
-        """How many there are."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of them."""
-        ...
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Their files."""
-        ...
-
-    def read_columns(self, columns: list[str] | None, start: int = 0, stop: int | None = None) -> Iterator[Mapping[str, Any]]:
-        """Records `start` to `stop`, with these fields only; None: all."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +55,7 @@ class P3Rows:
             yield from map(self._ranked, itertools.islice(rows, start - first, stop - first))
 
     def _plain(self, record: Mapping[str, Any]) -> Prompted:
-        choices = record.get(_CHOICES)
+        choices = record.get(CHOICES)
         # An empty list is what a file says that has choices for other rows only.
         return Prompted(self._text(record, _INPUTS), self._text(record, _TARGETS), tuple(choices) if choices else None)
 
@@ -106,48 +74,23 @@ class P3Rows:
         return str(record[name]).strip() if name == _TARGETS else str(record[name])
 
 
-@dataclass(frozen=True)
-class _TfRecords:
-    """Records in SeqIO's TFRecord files."""
-
-    paths: tuple[Path, ...]
-    counts: tuple[int, ...]
-    fingerprint: str
-
-    @property
-    def origin(self) -> str:
-        return f"p3: {self.paths[0]}"
-
-    @property
-    def num_rows(self) -> int:
-        return sum(self.counts)
-
-    def read_columns(self, columns: list[str] | None, start: int = 0, stop: int | None = None) -> Iterator[Mapping[str, Any]]:
-        stop, first = self.num_rows if stop is None else stop, 0
-        for path, count in zip(self.paths, self.counts, strict=True):
-            if start < first + count and first < stop:
-                yield from _decoded(path, columns, range(max(start - first, 0), min(stop - first, count)))
-            first += count
-
-
 def open_p3(p3_dir: str | None, hub_lock: str | None, task: PromptedTask, split: str, limit: int | None = None) -> P3Rows:
     """The prompted rows of a task's split, at most the first `limit`, from the mirror `p3_dir` or else from the hub.
 
     MissingRowsError when P3 has no such task or split. P3 has `_score_eval` only for what T0 is evaluated on: the choices of
     other tasks come from the task itself.
     """
-    table = _table()
-    name = task.name if task.name in table else task.name.removesuffix(SCORE_EVAL)
-    if name not in table:
+    name = p3_name(task)
+    if name is None:
         raise MissingRowsError(f"p3: P3 has no task {task.name}.")
-    splits = table[name]
+    splits = _table()[name]
     theirs = split if split in splits else task.source(split)
     if theirs not in splits:
         raise MissingRowsError(f"p3: P3's {name} has no split {split!r}; it has {', '.join(splits)}.")
     if p3_dir is None:
         records: Records = hub.open_line(_line(hub_lock, name), hub_lock, theirs, None)
     else:
-        records = _mirrored(Path(p3_dir), name, theirs)
+        records = open_copy(Path(p3_dir), name, theirs)
     return _rows(records, name, limit, needs_choices=task.is_scored)
 
 
@@ -176,7 +119,7 @@ def _rows(records: Records, name: str, limit: int | None, *, needs_choices: bool
 
 
 def _plain_choices(records: Records) -> Iterator[Any]:
-    return (record.get(_CHOICES) for record in records.read_columns(None, 0, 1))
+    return (record.get(CHOICES) for record in records.read_columns(None, 0, 1))
 
 
 def _group(records: Records) -> tuple[int, list[int]]:
@@ -197,66 +140,6 @@ def _row_number(origin: str, record: Mapping[str, Any]) -> int:
     if idx is None or len(idx) != 2:
         raise InputError(f"p3: {origin} has a record without idx: it is not of P3's {SCORE_EVAL} tasks; copy it again.")
     return int(idx[0])
-
-
-def _mirrored(p3_dir: Path, name: str, split: str) -> Records:
-    folder = next((path for path in (p3_dir / name, p3_dir / "data" / name) if path.is_dir()), None)
-    if folder is None:
-        raise MissingRowsError(f"p3: {p3_dir} has no folder {name}, nor data/{name}: copy the task there.")
-    if paths := parquet_files(folder, split):
-        return open_parquet(paths, f"p3: {paths[0]}")
-    if paths := sorted(folder.glob(f"{split}.tfrecord-*-of-*")):
-        return _open_tfrecords(folder, split, paths)
-    raise MissingRowsError(f"p3: {folder} has no split {split!r}: copy {split}.tfrecord-00000-of-00001 there.")
-
-
-def _open_tfrecords(folder: Path, split: str, paths: Sequence[Path]) -> _TfRecords:
-    """InputError when files are missing, or do not hold what SeqIO's statistics say."""
-    count = int(paths[0].name.rpartition("-of-")[2])
-    if count != len(paths):
-        raise InputError(f"p3: {folder} has {len(paths)} of the {count} files of {split}: copy all.")
-    counts = tuple(memory.remembered("tfrecords", paths, lambda: [len(_record_file(path)) for path in paths]))
-    with_stats = folder / f"stats.{split}.json"
-    stats = json.loads(with_stats.read_text()) if with_stats.is_file() else {}
-    expected = stats.get("examples", sum(counts))
-    if expected != sum(counts):
-        raise InputError(f"p3: {with_stats} counts {expected} examples, the files hold {sum(counts)}: copy the task again.")
-    hashes = " ".join(memory.sha256_of(path) for path in paths)
-    return _TfRecords(tuple(paths), counts, hashlib.sha256(f"tfrecords {hashes}".encode()).hexdigest())
-
-
-def _decoded(path: Path, columns: list[str] | None, wanted: range) -> Iterator[Mapping[str, Any]]:
-    records = _record_file(path)
-    for number in wanted:
-        with _copied():
-            record = records[number]
-        try:
-            features = decode_example(record, columns)
-        except KeyError as error:
-            raise InputError(f"p3: {path}: record {number} has no feature {error}: copy the task again.") from error
-        yield {name: _python(name, values) for name, values in features.items()}
-
-
-def _record_file(path: Path) -> RecordFile:
-    with _copied():
-        return RecordFile(path)
-
-
-@contextmanager
-def _copied() -> Iterator[None]:
-    """What is broken in a copy of P3 must be copied again, not cached again."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"p3: {str(error).partition(';')[0]}: copy the task again.") from error
-
-
-def _python(name: str, values: Any) -> Any:
-    """A feature as Parquet gives it: texts and flags are single, choices and numbers lists."""
-    if isinstance(values, list):
-        texts = [text.decode() for text in values]
-        return texts if name == _CHOICES else "".join(texts)
-    return values.tolist() if name in ("inputs", "targets", "idx") else values.tolist()[0]
 
 
 def _line(hub_lock: str | None, name: str) -> HubLine:

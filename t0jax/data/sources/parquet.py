@@ -69,12 +69,14 @@ def open_parquet(paths: Sequence[Path], origin: str, limit: int | None = None) -
 
 @contextmanager
 def parquet_file(path: Any) -> Iterator["pyarrow.parquet.ParquetFile"]:
-    """An open Parquet file, of a path or of a file object. InputError when it is none, also for what is read of it."""
+    """An open Parquet file. InputError when it is none, also for what is read of it; a file object's own OSErrors stay."""
     pyarrow, parquet = need("pyarrow", "words"), need("pyarrow.parquet", "words")
     try:
         with parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             yield file
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and not isinstance(path, Path):
+            raise
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{path} cannot be read as Parquet ({reason}): put a whole file in its place.") from error
 

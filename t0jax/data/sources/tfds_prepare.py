@@ -3,17 +3,43 @@
 import itertools
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from t0jax.data.sources import tfds as door
 from t0jax.data.sources.extras import need
-from t0jax.data.sources.split import SplitRows
+from t0jax.data.sources.hub_lock import Key
+from t0jax.data.sources.places import Places, open_split
+from t0jax.data.sources.split import MissingRowsError, SplitRows
+from t0jax.data.universe import PromptedTask
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted
 
 _ROWS_A_FILE = 25_000
 _ROWS_AT_A_TIME = 5_000
+
+
+def prepare_tasks(tasks: Iterable[PromptedTask], places: Places, tfds_data_dir: str) -> list[str]:
+    """Prepare the datasets of the tasks with all splits that the sources have; the directories.
+
+    MissingRowsError when no source has any split of a dataset.
+    """
+    wanted: dict[Key, dict[str, tuple[PromptedTask, str]]] = {}
+    for task in tasks:
+        for split in task.splits:
+            wanted.setdefault((task.dataset, task.subset), {}).setdefault(task.source(split), (task, split))
+    directories = []
+    for (dataset, subset), splits in wanted.items():
+        found, missing = dict[str, SplitRows](), None
+        for name, (task, split) in splits.items():
+            try:
+                found[name] = open_split(places, task, split)
+            except MissingRowsError as error:
+                missing = error
+        if missing and not found:
+            raise missing
+        directories.append(prepare_tfds(found, dataset, subset, tfds_data_dir))
+    return directories
 
 
 def prepare_tfds(rows: Mapping[str, SplitRows], dataset: str, subset: str | None, tfds_data_dir: str) -> str:

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from t0jax.errors import InputError
 
+SOURCES = ("local", "tfds", "hub", "p3")
+"""Where rows can come from: t0jax/data/sources has a file for each."""
+
 
 def _matches(value: Any, kind: Any) -> bool:
     """Whether `value` has the annotated type `kind`; an int is a float, True is not an int."""
@@ -142,7 +145,15 @@ class DataConfig(Checked):
     vocabulary: str | None = None
     """Path of a SentencePiece model."""
     data_dir: str | None = None
-    """Rows: `<dataset>/<subset or default>/<split>.jsonl`."""
+    """Of the source local, rows: `<dataset>/<subset or default>/<split>.jsonl`, or Parquet."""
+    sources: tuple[str, ...] = ("local",)
+    """Where rows are looked for, in this order."""
+    tfds_data_dir: str | None = None
+    """Of the source tfds: a folder or a bucket of prepared TensorFlow Datasets."""
+    hub_lock: str | None = None
+    """Of the sources hub and p3: a lock file of the user's, in which what is not locked is locked before it is read."""
+    p3_dir: str | None = None
+    """Of the source p3: a mirror of the published P3, a folder for each task; None: the hub."""
     cache_dir: str | None = None
     """SeqIO's cache of rendered and tokenized tasks: `<task>/<split>.tfrecord-...`."""
     use_cached_tasks: bool = True
@@ -171,7 +182,9 @@ class DataConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_positive("batch_size", "packing_bins", "num_streams")
-        self._require_local("vocabulary", "data_dir", "cache_dir")
+        self._require_local("vocabulary", "data_dir", "cache_dir", "hub_lock", "p3_dir")
+        are_known = set(self.sources) <= set(SOURCES) and len(set(self.sources)) == len(self.sources) > 0
+        self._require(are_known, "sources", f"one or several of {', '.join(SOURCES)}, each once")
         self._require(self.num_examples is None or self.num_examples > 0, "num_examples", "None or above 0")
         self._require(self.batch_size % self.num_streams == 0, "num_streams", f"a divisor of batch_size {self.batch_size}")
         lengths = self.task_feature_lengths

@@ -27,6 +27,9 @@ ACTIONS = {
     "tasks": {
         "lint": "say what breaks wordings, on rows",
         "overlap": "say what training rows have in common with held-out rows",
+        "lock": "pin datasets of the Hugging Face hub to a commit",
+        "prepare": "write the rows of any source as TensorFlow Datasets, into a folder or a bucket",
+        "convert": "turn files of StoryCloze or Jigsaw, which are got by hand, into rows",
         "freeze": "make mixtures/templates.csv anew after a change of tables or templates (in a checkout)",
     }
 }

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from t0jax.cli import listening, terminate
 from t0jax.cli.flags import add_places, add_selection, add_tables, names_of, places_from, selected_tasks, without
-from t0jax.data.universe import PromptedTask
+from t0jax.data.universe import PromptedTask, with_splits
 from t0jax.errors import InputError
 
 if TYPE_CHECKING:
-    from t0jax.data.cached_split import CachedTask
+    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +55,9 @@ def _cache(arguments: argparse.Namespace) -> int:
     from t0jax.data.cache import cache_tasks
 
     tasks = without(selected_tasks(arguments), arguments.excluded_tasks)
+    splits = names_of(arguments.splits)
+    if arguments.mixture and splits:
+        tasks = with_splits(tasks, splits)[0] or tasks  # where none has one, the error says so
     if not arguments.vocabulary:
         raise InputError("Tokens need a vocabulary: give --vocabulary, the path of a SentencePiece model (spiece.model).")
     started = time.monotonic()
@@ -63,7 +66,7 @@ def _cache(arguments: argparse.Namespace) -> int:
         output_cache_dir=arguments.output_cache_dir,
         places=places_from(arguments),
         vocabulary=arguments.vocabulary,
-        splits=names_of(arguments.splits) or None,
+        splits=splits or None,
         num_examples=arguments.num_examples,
         min_shards=arguments.min_shards,
         overwrite=arguments.overwrite,
@@ -71,7 +74,7 @@ def _cache(arguments: argparse.Namespace) -> int:
         runner=arguments.runner,
         beam_options=tuple(names_of(arguments.beam_options)),
     )
-    _say_missing(arguments.output_cache_dir, tasks, cached)
+    _say_missing(arguments.output_cache_dir, tasks)
     if arguments.json:
         for item in cached:
             print(json.dumps(vars(item)))
@@ -88,7 +91,7 @@ def _cache(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say_missing(cache_dir: str, tasks: Sequence[PromptedTask], cached: "Sequence[CachedTask]") -> None:
+def _say_missing(cache_dir: str, tasks: Sequence[PromptedTask]) -> None:
     from t0jax.data.missing import missing_tasks
 
     for split in dict.fromkeys(split for task in tasks for split in task.splits):

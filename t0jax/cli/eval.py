@@ -73,6 +73,7 @@ def run_evaluation(described: Run) -> dict[str, Any]:
         "config": run_text(described),
         "skipped_rows": _skipped_rows(cache_dir, there, data.split),
         "missing_tasks": missing,
+        "trained_on": trained_datasets(opened.checkpoint, there),
     }
     examples = list(_examples(described, cache_dir, there))
     return evaluate(scorer, examples, origins_of(there), output_dir, about=about)
@@ -80,15 +81,37 @@ def run_evaluation(described: Run) -> dict[str, Any]:
 
 def scored_tasks(data: DataConfig) -> "tuple[PromptedTask, ...]":
     """The `_score_eval` tasks of a mixture; an InputError when it is a training mixture."""
-    from t0jax.data.universe import SCORE_EVAL, tasks_of
+    from t0jax.data.universe import SCORE_EVAL, tasks_of, with_splits
 
-    tasks = tasks_of(data)
+    tasks, lacking = with_splits(tasks_of(data), [data.split])
     if not all(task.is_scored for task in tasks):
         raise InputError(
             f"{data.mixture_or_task_name} is not for rank classification: give a mixture or task whose name ends in "
             f"{SCORE_EVAL}, as --gin.MIXTURE_OR_TASK_NAME=t0_eval_score_eval."
         )
+    if not tasks:
+        raise InputError(f"No task of {data.mixture_or_task_name} has a split {data.split!r}: {lacking[0]} has none.")
+    if lacking:
+        names = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+        print(f"t0jax: {len(lacking)} tasks have no split {data.split!r} and are not scored: {names}", file=sys.stderr)
     return tasks
+
+
+def trained_datasets(checkpoint: str | None, scored: "Sequence[PromptedTask]") -> list[str]:
+    """Those of the scored datasets that a checkpoint was trained on, as the config.gin in it says; none where it has none."""
+    from t0jax.cli.recipe import read_run
+    from t0jax.data.held_out import trained_on
+    from t0jax.data.universe import tasks_of
+
+    config = Path(checkpoint or "") / "config.gin"
+    if checkpoint is None or not config.is_file():
+        return []
+    try:
+        trained = [task for task in tasks_of(read_run([str(config)]).data) if not task.is_scored]
+    except InputError as error:  # tables of another machine
+        print(f"t0jax: what {checkpoint} was trained on cannot be told: {error}", file=sys.stderr)
+        return []
+    return ["/".join(filter(None, key)) for key in trained_on(scored, trained)]
 
 
 def origins_of(tasks: "Iterable[PromptedTask]") -> "dict[str, Origin]":

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from t0jax.config import SOURCES
 from t0jax.data.rates import CAP_RULES
 from t0jax.data.universe import PromptedTask, Universe, universe_of
 from t0jax.errors import InputError
@@ -74,11 +75,39 @@ def _compiled(flag: str, pattern: str) -> re.Pattern[str]:
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Where rows come from."""
-    parser.add_argument("--data_dir", metavar="D", help="rows as <dataset>/<subset or default>/<split>.jsonl")
+    add_sources(parser)
+    add_data_dir(parser)
+    parser.add_argument("--tfds_data_dir", metavar="T", help="prepared TensorFlow Datasets, a folder or a bucket")
+    parser.add_argument("--hub_lock", metavar="PATH", help="your lock of the Hugging Face hub (docs/sources.md)")
+    parser.add_argument("--p3_dir", metavar="P", help="a copy of the published P3; default: the hub's")
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """The order of the sources."""
+    parser.add_argument(
+        "--sources", metavar="S,...", help=f"where rows are looked for, in this order: {', '.join(SOURCES)}; default: local"
+    )
+
+
+def add_data_dir(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Rows on this machine."""
+    shape = "<dataset>/<subset or default>/<split>.jsonl or .parquet"
+    parser.add_argument("--data_dir", required=required, metavar="D", help=f"rows as {shape}")
+
+
+def sources_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The sources that the flags name, in their order."""
+    return tuple(names_of(arguments.sources)) or ("local",)
 
 
 def places_from(arguments: argparse.Namespace) -> "Places":
-    """The sources that the flags name, in their order."""
+    """Those sources, each with its place."""
     from t0jax.data.sources.places import Places
 
-    return Places(data_dir=arguments.data_dir)
+    return Places(
+        order=sources_of(arguments),
+        data_dir=arguments.data_dir,
+        tfds_data_dir=arguments.tfds_data_dir,
+        hub_lock=arguments.hub_lock,
+        p3_dir=arguments.p3_dir,
+    )

@@ -67,9 +67,10 @@ def without_missing(run: Run, tasks: "Sequence[PromptedTask]") -> "tuple[list[Pr
 
 def _remedy(run: Run) -> str | None:
     """What keeps this process from caching, as something to do about it; None when nothing does."""
-    for value, macro in ((run.data.data_dir, "DATA_DIR"), (run.data.vocabulary, "VOCABULARY")):
-        if value is None:
-            return f"give --gin.{macro}=..., or"
+    if run.data.data_dir is None and run.data.sources == ("local",):
+        return "give --gin.DATA_DIR=... or other --gin.SOURCES=..., or"
+    if run.data.vocabulary is None:
+        return "give --gin.VOCABULARY=..., or"
     if importlib.util.find_spec("jinja2") is None:
         return "install t0jax[words], which renders templates, or on a machine that has it"
     return None
@@ -94,14 +95,19 @@ def _cache_dir(run: Run) -> Path:
 def _flags(run: Run, cache_dir: Path) -> list[str]:
     """How `t0jax cache` is told about the run; what the run does not know stands as a capital letter."""
     data = run.data
+    is_local = data.sources == ("local",)
     flags = {
         "--splits": data.split,
         "--output_cache_dir": str(cache_dir),
-        "--data_dir": data.data_dir or "D",
+        "--sources": None if is_local else ",".join(data.sources),
+        "--data_dir": data.data_dir or ("D" if is_local else None),
+        "--tfds_data_dir": data.tfds_data_dir,
+        "--hub_lock": data.hub_lock,
+        "--p3_dir": data.p3_dir,
         "--vocabulary": data.vocabulary or "V",
+        "--num_examples": data.num_examples,
     }
-    if data.num_examples is not None:
-        flags["--num_examples"] = str(data.num_examples)
     switches = {"--overwrite": not data.use_cached_tasks, "--skip_missing": data.skip_missing}
     tables = [word for folder in data.tables for word in ("--tables", folder)]
-    return [*(word for flag in flags.items() for word in flag), *tables, *(name for name, is_on in switches.items() if is_on)]
+    given = [word for name, value in flags.items() if value is not None for word in (name, str(value))]
+    return [*given, *tables, *(name for name, is_on in switches.items() if is_on)]

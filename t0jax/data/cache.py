@@ -126,7 +126,10 @@ def _splits(tasks: Sequence[PromptedTask], how: Caching) -> Iterator[_Split]:
 def _open(task: PromptedTask, how: Caching, opened: _Opened) -> tuple[dict[str, SplitRows], dict[str, MissingRowsError]]:
     """The rows of the splits to cache, and the splits that are to be cached and have none."""
     found, lacking = dict[str, SplitRows](), dict[str, MissingRowsError]()
-    for split in dict.fromkeys(how.splits or task.splits):
+    splits = list(dict.fromkeys(how.splits or task.splits))
+    if not set(splits) & set(task.splits):
+        task.source(splits[0])  # an InputError
+    for split in (split for split in splits if split in task.splits):
         key = rows_key(how.places, task, split)
         if key not in opened:
             try:

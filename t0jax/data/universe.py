@@ -212,6 +212,12 @@ def universe_of(tables: tuple[str, ...] = (), rule: str | None = None) -> Univer
     return Universe([street.mixtures_folder(), *map(Path, tables)], rule)
 
 
+def with_splits(tasks: Sequence[PromptedTask], splits: Sequence[str]) -> tuple[tuple[PromptedTask, ...], tuple[str, ...]]:
+    """The tasks that have one of these splits, and the names of those that have none: SeqIO passes over them in a mixture."""
+    kept = tuple(task for task in tasks if set(splits) & set(task.splits))
+    return kept, tuple(task.name for task in tasks if task not in kept)
+
+
 def tasks_of(data: DataConfig) -> tuple[PromptedTask, ...]:
     """The tasks with their rates that a run reads."""
     return universe_of(data.tables, data.cap_rule).mixture_tasks(data.mixture_or_task_name)

@@ -9,7 +9,7 @@ from typing import Any
 from t0jax import rank
 from t0jax.errors import InputError
 from t0jax.report.comparison import Comparisons, marks_of
-from t0jax.report.page import INCOMPLETE
+from t0jax.report.page import WARNINGS
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,17 @@ class Evaluation:
     @property
     def warnings(self) -> list[str]:
         """What is to be said before anything else."""
-        note = incomplete(str(self.results.get("mixture")), self.results.get("missing_tasks") or {})
-        return [f"{self.label}: {note}"] if note else []
+        notes = [incomplete(str(self.results.get("mixture")), self.results.get("missing_tasks") or {})]
+        if trained := self.results.get("trained_on"):
+            notes.append(f"not zero-shot, it was trained on {', '.join(trained)}")
+        return [f"{self.label}: {note}" for note in notes if note]
 
     @property
     def facts(self) -> dict[str, str]:
         """What a reader has to know of the run, as text."""
         counts = self.results.get("counts") or {}
         about = {
-            INCOMPLETE: " ".join(self.warnings),
+            WARNINGS: " ".join(self.warnings),
             "Mixture": self.results.get("mixture"),
             "Split": self.results.get("split"),
             "Checkpoint": self.results.get("checkpoint") or "none (random initialisation)",

@@ -11,7 +11,7 @@ import sentencepiece
 from t0jax.batch import EOS_ID
 from t0jax.checkpoints.orbax import Checkpoints
 from t0jax.cli import main
-from t0jax.cli.eval import origins_of
+from t0jax.cli.eval import origins_of, scored_tasks, trained_datasets
 from t0jax.cli.recipe import read_run, run_text
 from t0jax.data.missing import record_missing
 from t0jax.data.records import RecordWriter, encode_example
@@ -135,6 +135,24 @@ def test_tasks_without_rows_are_left_out_only_when_that_was_asked_for_and_every_
     assert results["missing_tasks"] == dict.fromkeys(others, "No source has it.")
     assert main(["report", str(place / "part"), "--json"]) == 0
     assert capsys.readouterr().err.startswith(f"t0jax: {said}")
+
+
+def test_what_was_trained_on_is_told_by_the_checkpoints_own_recipe(place, tmp_path):
+    scored = [task(TASK), task("imdb_Sentiment_with_choices__score_eval")]
+    assert trained_datasets(None, scored) == trained_datasets(str(tmp_path), scored) == []
+    for mixture, datasets in (("imdb", ["imdb"]), ("super_glue_rte", ["super_glue/rte"]), (TASK, []), ("gone", [])):
+        run = read_run([str(place / "run.gin")], [f"MIXTURE_OR_TASK_NAME={mixture}"])
+        (tmp_path / "config.gin").write_text(run_text(run))
+        assert trained_datasets(str(tmp_path), scored) == datasets
+
+
+def test_tasks_without_the_split_are_passed_over_and_named(place, capsys):
+    data = read_run([str(place / "run.gin")], ["MIXTURE_OR_TASK_NAME=t0_train_score_eval"]).data
+    assert {one.dataset for one in mixture_tasks("t0_train_score_eval")} - {one.dataset for one in scored_tasks(data)} == {
+        "ag_news",  # the hub has no validation split of these two
+        "yelp_review_full",
+    }
+    assert "14 tasks have no split 'validation' and are not scored: yelp_review_full_" in capsys.readouterr().err
 
 
 def test_infer_ranks_choices_as_eval_does(place, scored, capsys):

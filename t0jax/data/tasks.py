@@ -1,6 +1,6 @@
 """The prompted tasks and mixtures as SeqIO's, under T0's names. Needs TensorFlow; registers only when it is asked to."""
 
-import functools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,66 +11,134 @@ import tensorflow as tf
 
 from t0jax.data import universe
 from t0jax.data.prompting import Wording, split_rows, task_templates
+from t0jax.data.sources import has_rows
 from t0jax.data.universe import PromptedTask
+from t0jax.errors import InputError
 
+DATA_DIR, VOCABULARY = "T0JAX_DATA_DIR", "T0JAX_VOCABULARY"
+"""The environment variables that say where rows and SentencePiece model lie, unless `register` is told."""
+T5_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model"  # as in t5x; its 100 extra ids are pieces
+_SHUFFLE_BUFFER = 50_000  # SeqIO's 1,000 is for caches in random order; ours keep that of the rows: IMDB's begin all negative
 _TEXT = tf.TensorSpec((), tf.string)
 _SIGNATURE = {"inputs": _TEXT, "targets": _TEXT}
 _SCORED_SIGNATURE = _SIGNATURE | {"answer_choices": tf.TensorSpec((None,), tf.string), "row": tf.TensorSpec((), tf.int32)}
 
 
-def register(name: str, *, data_dir: str | Path, vocabulary: str | Path) -> seqio.Task | seqio.Mixture:
-    """Register a mixture and its tasks, or one task, over these rows, instead of what had the names; return it.
+def register(*names: str, data_dir: str | Path | None = None, vocabulary: str | Path | None = None) -> None:
+    """Register tasks, and mixtures with their tasks, in SeqIO instead of what had the names; without names, all there are.
 
-    InputError for an unknown name. Inputs end without EOS, targets with it; both are int32.
+    Nothing but the tables is read now. Rows come from `data_dir`, or from where T0JAX_DATA_DIR points when they are needed.
+    Inputs end without EOS, targets with it; both are int32. Where tables split a task differently, the registry has the first
+    and each mixture its own. InputError for an unknown name, and for one that another module has registered.
     """
-    vocabulary_ = seqio.SentencePieceVocabulary(str(vocabulary))
-    tasks = universe.mixture_tasks(name)
-    for task in tasks:
-        _register_task(task, Path(data_dir), vocabulary_)
-    if name not in universe.mixture_names():
-        return seqio.get_mixture_or_task(name)
-    if name in seqio.MixtureRegistry.names():
-        seqio.MixtureRegistry.remove(name)
-    return seqio.MixtureRegistry.add(name, [(task.name, task.rate) for task in tasks])
+    features = _features(t5_vocabulary(vocabulary))
+    first: dict[str, PromptedTask] = {}
+    made: dict[str, _Task] = {}
+    for name in names or (*universe.task_names(), *universe.mixture_names()):
+        rates = []
+        for task in universe.mixture_tasks(name):
+            if task.name not in first:
+                first[task.name], made[task.name] = task, _Task(task, _Rows(task, data_dir), features)
+                _put(seqio.TaskRegistry, made[task.name])
+            is_first = task.splits == first[task.name].splits
+            rates.append((made[task.name] if is_first else _Task(task, _Rows(task, data_dir), features), task.rate))
+        if name in universe.mixture_names():
+            _put(seqio.MixtureRegistry, seqio.Mixture(name, rates))
 
 
-def _register_task(task: PromptedTask, data_dir: Path, vocabulary: seqio.Vocabulary) -> None:
-    if task.name in seqio.TaskRegistry.names():
-        seqio.TaskRegistry.remove(task.name)
-    prompt_source = functools.partial(_prompted_rows, task=task, data_dir=data_dir)
-    seqio.TaskRegistry.add(
-        task.name,
-        source=seqio.FunctionDataSource(prompt_source, splits=tuple(task.splits)),
-        preprocessors=[
-            *([rank_classification] if task.is_scored else []),
-            seqio.preprocessors.tokenize,
-            seqio.preprocessors.append_eos,
-            seqio.CacheDatasetPlaceholder(required=False),
-        ],
-        output_features={
-            "inputs": seqio.Feature(vocabulary, add_eos=False, dtype=tf.int32),
-            "targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32),
-        },
-        postprocess_fn=mark_choice if task.is_scored else strip_whitespace,
-        metric_fns=[rank_accuracy if task.is_scored else exact_match],
-    )
+def t5_vocabulary(path: str | Path | None = None) -> seqio.SentencePieceVocabulary:
+    """The tasks' vocabulary: this file, or that of T0JAX_VOCABULARY, or T5's public one. It is read when it is first used."""
+    return seqio.SentencePieceVocabulary(str(path or os.environ.get(VOCABULARY) or T5_VOCABULARY))
 
 
-def _prompted_rows(
-    split: str, shuffle_files: bool, seed: int | None = None, *, task: PromptedTask, data_dir: Path
-) -> tf.data.Dataset:
-    """The rows of a split under a task's wording, without those that it does not apply to."""
-    del shuffle_files, seed  # one file, whose rows SeqIO shuffles; what a random filter draws depends on the row alone
+def _features(vocabulary: seqio.Vocabulary) -> dict[str, seqio.Feature]:
+    return {
+        "inputs": seqio.Feature(vocabulary, add_eos=False, dtype=tf.int32),
+        "targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32),
+    }
 
-    def prompted() -> Iterator[dict[str, Any]]:
-        wording = Wording(task, task_templates([task])[0])
-        for index, row in enumerate(split_rows([task], split, data_dir)):
-            prompt = wording(row, split, index)
-            if prompt is not None:
-                texts: dict[str, Any] = {"inputs": prompt.inputs, "targets": prompt.targets}
-                yield texts | ({"answer_choices": prompt.answer_choices, "row": index} if task.is_scored else {})
 
-    return tf.data.Dataset.from_generator(prompted, output_signature=_SCORED_SIGNATURE if task.is_scored else _SIGNATURE)
+def _put(registry: Any, provider: Any) -> None:
+    """Register a task or mixture, instead of one of ours that has its name. InputError when it is another's."""
+    if provider.name in registry.names():
+        held = registry.get(provider.name)
+        if not all(isinstance(task, _Task) for task in getattr(held, "tasks", [held])):
+            raise InputError(f"{provider.name} is registered in SeqIO by another module: import that module or t0jax.tasks.")
+        registry.remove(provider.name)
+    registry.add_provider(provider.name, provider)
+
+
+class _Rows(seqio.FunctionDataSource):
+    """The rows of a dataset under a task's wording, without those that it does not apply to."""
+
+    def __init__(self, task: PromptedTask, data_dir: str | Path | None):
+        self._task, self._data_dir = task, data_dir
+        super().__init__(self._prompted, splits=tuple(task.splits))
+
+    @property
+    def table_splits(self) -> tuple[str, ...]:
+        """The splits that the task's table has."""
+        return self._splits
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those of them that have rows; where nothing has, all, so that reading them says what is missing."""
+        folder, task = self._folder(), self._task
+        present = [s for s in self._splits if folder and has_rows(folder, task.dataset, task.subset, task.source(s))]
+        return tuple(present) or self._splits
+
+    def _folder(self) -> str | Path | None:
+        return self._data_dir or os.environ.get(DATA_DIR)
+
+    def _prompted(self, split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
+        del shuffle_files, seed  # SeqIO shuffles the rows; what a random filter draws depends on the row alone
+        task, folder = self._task, self._folder()
+        if not folder:
+            raise InputError(
+                f"The rows of {task.name} are needed, and {DATA_DIR} is not set: set it to the folder that holds "
+                "<dataset>/<subset or default>/<split>.jsonl, or name a cache that has the task."
+            )
+        next(split_rows([task], split, folder), None)  # an error is said here: within the generator TensorFlow would wrap it
+
+        def prompted() -> Iterator[dict[str, Any]]:
+            wording = Wording(task, task_templates([task])[0])
+            for index, row in enumerate(split_rows([task], split, folder)):
+                prompt = wording(row, split, index)
+                if prompt is not None:
+                    texts: dict[str, Any] = {"inputs": prompt.inputs, "targets": prompt.targets}
+                    yield texts | ({"answer_choices": prompt.answer_choices, "row": index} if task.is_scored else {})
+
+        return tf.data.Dataset.from_generator(prompted, output_signature=_SCORED_SIGNATURE if task.is_scored else _SIGNATURE)
+
+
+class _Task(seqio.Task):
+    """A prompted task as SeqIO's. A mixture passes over a split that it does not have."""
+
+    def __init__(self, task: PromptedTask, source: _Rows, features: Mapping[str, seqio.Feature]):
+        super().__init__(
+            task.name,
+            source,
+            features,
+            preprocessors=[
+                *([rank_classification] if task.is_scored else []),
+                seqio.preprocessors.tokenize,
+                seqio.preprocessors.append_eos,
+                seqio.CacheDatasetPlaceholder(required=False),
+            ],
+            postprocess_fn=mark_choice if task.is_scored else strip_whitespace,
+            metric_fns=[rank_accuracy if task.is_scored else exact_match],
+            shuffle_buffer_size=_SHUFFLE_BUFFER,
+        )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Where the task is cached, the splits with examples in the cache; else those with rows."""
+        return tuple(filter(self._is_cached, self.source.table_splits)) if self.cache_dir else self.source.splits
+
+    def _is_cached(self, split: str) -> bool:
+        if split not in self._stats and not tf.io.gfile.exists(seqio.utils.get_cached_stats_path(self.cache_dir, split)):
+            return split == "train"  # training shall fail rather than go on without a task
+        return bool(self.get_cached_stats(split).get("examples"))
 
 
 def rank_classification(dataset: tf.data.Dataset) -> tf.data.Dataset:

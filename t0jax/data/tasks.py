@@ -124,6 +124,7 @@ class _Task(seqio.Task):
                 seqio.preprocessors.tokenize,
                 seqio.preprocessors.append_eos,
                 seqio.CacheDatasetPlaceholder(required=False),
+                *([correct_as_bool] if task.is_scored else []),
             ],
             postprocess_fn=mark_choice if task.is_scored else strip_whitespace,
             metric_fns=[rank_accuracy if task.is_scored else exact_match],
@@ -150,12 +151,17 @@ def rank_classification(dataset: tf.data.Dataset) -> tf.data.Dataset:
         return {
             "inputs": tf.fill([number], row["inputs"]),
             "targets": texts,
-            "is_correct": tf.equal(texts, row["targets"]),
+            "is_correct": tf.cast(tf.equal(texts, row["targets"]), tf.int32),  # SeqIO cannot cache booleans with protobuf 7
             "idx": tf.stack([tf.fill([number], row["row"]), tf.range(number)], axis=1),
             "weight": tf.ones([number], tf.float32),
         }
 
     return dataset.map(choices, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+
+
+def correct_as_bool(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """`is_correct` as T0 has it, whoever wrote the cache."""
+    return dataset.map(lambda example: example | {"is_correct": tf.cast(example["is_correct"], tf.bool)})
 
 
 def strip_whitespace(output_or_target: str, example: Any = None, is_target: bool = False) -> str:

@@ -147,6 +147,10 @@ class DataConfig(Checked):
     """SeqIO's cache of rendered and tokenized tasks: `<task>/<split>.tfrecord-...`."""
     use_cached_tasks: bool = True
     """False renders every task again from data_dir, whatever cache_dir holds."""
+    tables: tuple[str, ...] = ()
+    """Folders of the user's own tables of tasks and mixtures, beside t0jax's."""
+    cap_rule: str | None = None
+    """How rates are capped: released, t_few or prose; None: as each mixture says."""
     split: str = "train"
     task_feature_lengths: Mapping[str, int] = field(default_factory=lambda: {"inputs": 1024, "targets": 256})
     batch_size: int = 128

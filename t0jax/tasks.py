@@ -1,17 +1,42 @@
 """Importing this registers every task and mixture in SeqIO's registries, for SeqIO's and t5x's own commands (docs/t5x.md).
 
-It reads the tables and nothing else: no network, no rows. T0JAX_CACHE_DIR names a cache to look for tasks in, T0JAX_DATA_DIR the
-rows of tasks that are not cached, T0JAX_VOCABULARY the SentencePiece model; what they name is read when it is needed.
+It reads the tables and nothing else: no network, no rows. What T0JAX_TABLES, T0JAX_VOCABULARY and T0JAX_CACHE_DIR name must be
+named before; T0JAX_DATA_DIR is looked up when rows are needed, which a cached task never does.
 """
 
 import os
 
 import seqio
 
-from t0jax.data.tasks import register, t5_vocabulary
+from t0jax.data.sources.places import Places
+from t0jax.data.tasks import register
+from t0jax.data.universe import universe_of
+from t0jax.errors import InputError
 
-__all__ = ["t5_vocabulary"]
+T5_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model"
+"""t5x's default. Its 100 extra ids are pieces of the model: SeqIO's `extra_ids` stays 0."""
 
-if folder := os.environ.get("T0JAX_CACHE_DIR"):  # t5x's train has a flag for it, its eval and infer have none
-    seqio.add_global_cache_dirs([folder])
-register()
+
+def vocabulary() -> seqio.SentencePieceVocabulary:
+    """The tasks' SentencePiece model, T0JAX_VOCABULARY or T5's public one; the file is read when it is first used."""
+    return seqio.SentencePieceVocabulary(os.environ.get("T0JAX_VOCABULARY") or T5_VOCABULARY)
+
+
+def places() -> Places:
+    """Where the rows lie: in T0JAX_DATA_DIR. InputError when it is not set."""
+    data_dir = os.environ.get("T0JAX_DATA_DIR")
+    if not data_dir:
+        raise InputError(
+            "Rows are needed and T0JAX_DATA_DIR is not set: set it to the folder of <dataset>/<subset or default>/, or "
+            "T0JAX_CACHE_DIR to a cache that has the task, and read it with use_cached."
+        )
+    return Places(data_dir=data_dir)
+
+
+def _folders(variable: str) -> tuple[str, ...]:
+    """The folders, separated by commas, of an environment variable."""
+    return tuple(folder for folder in os.environ.get(variable, "").split(",") if folder)
+
+
+seqio.add_global_cache_dirs(_folders("T0JAX_CACHE_DIR"))  # t5x's train has a flag for it, its eval and infer have none
+register(places=places, vocabulary=vocabulary(), universe=universe_of(_folders("T0JAX_TABLES")))

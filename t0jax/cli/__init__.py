@@ -23,6 +23,12 @@ COMMANDS = {
     "report": "accuracy per wording, median and spread per dataset",
     "infer": "answer prompts: rank choices or generate",
 }
+ACTIONS = {
+    "tasks": {
+        "freeze": "make mixtures/templates.csv anew after a change of tables or templates (in a checkout)",
+    }
+}
+"""Words that may follow a command: each is a command of its own in the folder of that name."""
 GIN_PREFIX = "--gin."
 
 
@@ -63,8 +69,16 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise InputError(f"There is no command {name!r}.{did_you_mean(name, COMMANDS)} 't0jax --help' lists them all.")
-    command = importlib.import_module(f"t0jax.cli.{name}")
-    parser = _Parser(prog=f"t0jax {name}", description=COMMANDS[name], allow_abbrev=False)
+    actions, purpose = ACTIONS.get(name, {}), COMMANDS[name]
+    epilog = "Further: " + "; ".join(f"t0jax {name} {action}: {what}" for action, what in actions.items()) if actions else None
+    if actions and rest and not rest[0].startswith("-"):
+        action, *rest = rest
+        if action not in actions:
+            known = f"it has {', '.join(actions)}"
+            raise InputError(f"'t0jax {name}' has no action {action!r}; {known}.{did_you_mean(action, actions)}")
+        purpose, name, epilog = actions[action], f"{name} {action}", None
+    command = importlib.import_module(f"t0jax.cli.{name.replace(' ', '.')}")
+    parser = _Parser(prog=f"t0jax {name}", description=purpose, epilog=epilog, allow_abbrev=False)
     command.add_arguments(parser)
     bindings = [item.removeprefix(GIN_PREFIX) for item in rest if item.startswith(GIN_PREFIX)]
     flags = [item for item in rest if not item.startswith(GIN_PREFIX)]

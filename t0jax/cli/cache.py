@@ -5,15 +5,16 @@ import json
 import sys
 import time
 
+from t0jax.cli.flags import add_places, add_selection, add_tables, places_from, selected_tasks
 from t0jax.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the command."""
-    parser.add_argument("--mixture", metavar="M", help="cache all tasks of this mixture")
-    parser.add_argument("--tasks", metavar="T,...", help="cache these tasks")
+    add_selection(parser)
+    add_tables(parser)
     parser.add_argument("--output_cache_dir", required=True, metavar="O", help="the cache: <O>/<task>/<split>.tfrecord-*")
-    parser.add_argument("--data_dir", required=True, metavar="D", help="rows as <dataset>/<subset or default>/<split>.jsonl")
+    add_places(parser)
     parser.add_argument("--vocabulary", metavar="V", help="a SentencePiece model")
     parser.add_argument(
         "--splits", metavar="S,...", help="default: all with rows; of _score_eval tasks validation if it has rows"
@@ -24,22 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Cache; InputError for unknown names, missing or broken rows, a file that is no vocabulary and a full disk."""
-    from t0jax.data import universe
     from t0jax.data.cache import cache_tasks
 
-    if bool(arguments.mixture) == bool(arguments.tasks):
-        raise InputError("What to cache is not clear: give either --mixture M or --tasks T,...")
+    tasks = selected_tasks(arguments)
     if not arguments.vocabulary:
         raise InputError("Tokens need a vocabulary: give --vocabulary, the path of a SentencePiece model (spiece.model).")
-    if arguments.mixture:
-        tasks = universe.mixture_tasks(arguments.mixture)
-    else:
-        tasks = tuple(universe.task(name.strip()) for name in arguments.tasks.split(","))
     started = time.monotonic()
     cached = cache_tasks(
         tasks,
         output_cache_dir=arguments.output_cache_dir,
-        data_dir=arguments.data_dir,
+        places=places_from(arguments),
         vocabulary=arguments.vocabulary,
         splits=[name.strip() for name in arguments.splits.split(",")] if arguments.splits else None,
         num_examples=arguments.num_examples,

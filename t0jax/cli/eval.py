@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t0jax.cli.recipe import add_gin_arguments, run_of, run_text
-from t0jax.config import Run
+from t0jax.config import DataConfig, Run
 from t0jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run_evaluation(described: Run) -> dict[str, Any]:
     from t0jax.evaluation.score import Scorer
 
     data, output_dir = described.data, _output_dir(described)
-    tasks = scored_tasks(data.mixture_or_task_name)
+    tasks = scored_tasks(data)
     open_vocabulary(described)
     opened = open_model(described)  # first: a wrong checkpoint is found before minutes of caching
     if opened.checkpoint is None:
@@ -74,15 +74,15 @@ def run_evaluation(described: Run) -> dict[str, Any]:
     return evaluate(scorer, examples, origins_of(tasks), output_dir, about=about)
 
 
-def scored_tasks(name: str) -> "tuple[PromptedTask, ...]":
+def scored_tasks(data: DataConfig) -> "tuple[PromptedTask, ...]":
     """The `_score_eval` tasks of a mixture; an InputError when it is a training mixture."""
-    from t0jax.data.universe import SCORE_EVAL, mixture_tasks
+    from t0jax.data.universe import SCORE_EVAL, tasks_of
 
-    tasks = mixture_tasks(name)
+    tasks = tasks_of(data)
     if not all(task.is_scored for task in tasks):
         raise InputError(
-            f"{name} is not for rank classification: give a mixture or task whose name ends in {SCORE_EVAL}, "
-            "as --gin.MIXTURE_OR_TASK_NAME=t0_eval_score_eval."
+            f"{data.mixture_or_task_name} is not for rank classification: give a mixture or task whose name ends in "
+            f"{SCORE_EVAL}, as --gin.MIXTURE_OR_TASK_NAME=t0_eval_score_eval."
         )
     return tasks
 

@@ -95,4 +95,5 @@ def _flags(run: Run, cache_dir: Path) -> list[str]:
     }
     if data.num_examples is not None:
         flags["--num_examples"] = str(data.num_examples)
-    return [word for flag in flags.items() for word in flag]
+    tables = [word for folder in data.tables for word in ("--tables", folder)]
+    return [*(word for flag in flags.items() for word in flag), *tables]

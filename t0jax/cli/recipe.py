@@ -19,6 +19,7 @@ MACROS: Mapping[str, tuple[tuple[str, str], ...]] = {
     for name, fields in {
         "BATCH_SIZE": "data.batch_size",
         "CACHE_DIR": "data.cache_dir",
+        "CAP_RULE": "data.cap_rule",
         "CHECKPOINT_PATH": "evaluate.checkpoint_path",
         "CHECKPOINT_PERIOD": "train.checkpoint_period",
         "DATA_DIR": "data.data_dir",
@@ -32,6 +33,7 @@ MACROS: Mapping[str, tuple[tuple[str, str], ...]] = {
         "NUM_EXAMPLES": "data.num_examples",
         "RANDOM_SEED": "train.random_seed data.shuffle_seed",
         "SPLIT": "data.split",
+        "TABLES": "data.tables",
         "TASK_FEATURE_LENGTHS": "data.task_feature_lengths",
         "TRAIN_STEPS": "train.train_steps",
         "USE_CACHED_TASKS": "data.use_cached_tasks",
@@ -136,7 +138,9 @@ def _binding(text: str) -> tuple[str, str]:
     try:
         literal = ast.literal_eval(value)
     except (ValueError, SyntaxError):
-        return name, value if value.startswith(("%", "@")) else repr(value)
+        if value.startswith(("%", "@")):
+            return name, value
+        return name, repr(tuple(value.split(",")) if tuple[str, ...] in kinds else value)
     takes_text = any(str in (kind, *typing.get_args(kind)) for kind in kinds)
     is_number = isinstance(literal, int | float) and not isinstance(literal, bool)
     return name, repr(value) if takes_text and is_number else value

@@ -46,10 +46,10 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
     from t0jax.cli.prepare import with_cache
     from t0jax.cli.weights import open_vocabulary
     from t0jax.data.feed import open_feed
-    from t0jax.data.universe import mixture_tasks
+    from t0jax.data.universe import tasks_of
     from t0jax.training.loop import train
 
-    tasks = mixture_tasks(described.data.mixture_or_task_name)
+    tasks = tasks_of(described.data)
     if described.data.vocabulary is not None:
         open_vocabulary(described)
     prepared = with_cache(described, tasks)

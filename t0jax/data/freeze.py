@@ -3,7 +3,8 @@
 import csv
 import io
 
-from t0jax.data.universe import FROZEN_FIELDS, datasets
+from t0jax.data.tables import FROZEN_FIELDS
+from t0jax.data.universe import universe_of
 from t0jax.errors import InputError
 from t0jax.prompts.templates import load_templates, templates_folder
 
@@ -16,7 +17,7 @@ def frozen_templates() -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(FROZEN_FIELDS)
-    for dataset, subset in datasets():
+    for dataset, subset in universe_of().datasets():
         if not (folder / dataset / (subset or "") / "templates.yaml").is_file():
             continue  # jigsaw_toxicity_pred, which T0's table names
         for template in load_templates(dataset, subset, folder).values():

@@ -1,11 +1,10 @@
 """A dataset's rows under its wordings, without a tokenizer."""
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from t0jax.data.sources import read_rows
+from t0jax.data.sources.places import Places, open_split
 from t0jax.data.universe import SCORE_EVAL, PromptedTask
 from t0jax.errors import InputError, did_you_mean
 from t0jax.prompts.render import Prompted, Renderer
@@ -30,12 +29,12 @@ class Wording:
 
 def task_templates(tasks: Sequence[PromptedTask]) -> list[Template]:
     """The template of each task; each dataset's file is read once. InputError when a file lacks one."""
-    files: dict[tuple[str, str | None], dict[str, Template]] = {}
+    files: dict[tuple[str, str | None, str | None], dict[str, Template]] = {}
     found = []
     for task in tasks:
-        key = (task.dataset, task.subset)
+        key = (task.dataset, task.subset, task.templates)
         if key not in files:
-            files[key] = load_templates(*key)
+            files[key] = load_templates(task.dataset, task.subset, Path(task.templates) if task.templates else None)
         if task.template not in files[key]:
             near = did_you_mean(task.template, files[key])
             raise InputError(f"The task {task.name} needs a template {task.template!r} that its file lacks.{near}")
@@ -43,10 +42,10 @@ def task_templates(tasks: Sequence[PromptedTask]) -> list[Template]:
     return found
 
 
-def split_rows(
-    tasks: Sequence[PromptedTask], split: str, data_dir: str | Path, num_examples: int | None = None
-) -> Iterator[dict[str, Any]]:
-    """The rows of a split that the tasks share (they are of one dataset), at most the first `num_examples`."""
-    task = tasks[0]
-    rows = read_rows(data_dir, task.dataset, task.subset, task.source(split))
-    return itertools.islice(rows, num_examples)
+def prompts(
+    task: PromptedTask, split: str, places: Places, num_examples: int | None = None
+) -> Iterator[tuple[int, Prompted | None]]:
+    """Each row of a task's split by its number, at most the first `num_examples`; None where the template does not apply."""
+    wording = Wording(task, task_templates([task])[0])
+    for index, row in enumerate(open_split(places, task, split, num_examples).read()):
+        yield index, row if isinstance(row, Prompted) else wording(row, split, index)

@@ -1,61 +1,43 @@
 """The prompted tasks and mixtures as SeqIO's, under T0's names. Needs TensorFlow; registers only when it is asked to."""
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import seqio
 import tensorflow as tf
 
-from t0jax.data import universe
-from t0jax.data.prompting import Wording, split_rows, task_templates
-from t0jax.data.sources import has_rows
-from t0jax.data.universe import PromptedTask
+from t0jax.data.prompting import prompts
+from t0jax.data.sources.places import Places, open_split
+from t0jax.data.universe import PromptedTask, Universe, universe_of
 from t0jax.errors import InputError
 
-DATA_DIR, VOCABULARY = "T0JAX_DATA_DIR", "T0JAX_VOCABULARY"
-"""The environment variables that say where rows and SentencePiece model lie, unless `register` is told."""
-T5_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model"  # as in t5x; its 100 extra ids are pieces
 _SHUFFLE_BUFFER = 50_000  # SeqIO's 1,000 is for caches in random order; ours keep that of the rows: IMDB's begin all negative
 _TEXT = tf.TensorSpec((), tf.string)
 _SIGNATURE = {"inputs": _TEXT, "targets": _TEXT}
 _SCORED_SIGNATURE = _SIGNATURE | {"answer_choices": tf.TensorSpec((None,), tf.string), "row": tf.TensorSpec((), tf.int32)}
 
 
-def register(*names: str, data_dir: str | Path | None = None, vocabulary: str | Path | None = None) -> None:
+def register(*names: str, places: Callable[[], Places], vocabulary: seqio.Vocabulary, universe: Universe | None = None) -> None:
     """Register tasks, and mixtures with their tasks, in SeqIO instead of what had the names; without names, all there are.
 
-    Nothing but the tables is read now. Rows come from `data_dir`, or from where T0JAX_DATA_DIR points when they are needed.
-    Inputs end without EOS, targets with it; both are int32. Where tables split a task differently, the registry has the first
-    and each mixture its own. InputError for an unknown name, and for one that another module has registered.
+    Nothing but the tables is read now; `places` is asked when rows are needed. Inputs end without EOS, targets with it; both
+    are int32. Where tables split a task differently, the registry has the first and each mixture its own. InputError for an
+    unknown name, and for one that another module has registered.
     """
-    features = _features(t5_vocabulary(vocabulary))
+    universe = universe or universe_of()
     first: dict[str, PromptedTask] = {}
     made: dict[str, _Task] = {}
     for name in names or (*universe.task_names(), *universe.mixture_names()):
         rates = []
         for task in universe.mixture_tasks(name):
             if task.name not in first:
-                first[task.name], made[task.name] = task, _Task(task, _Rows(task, data_dir), features)
+                first[task.name], made[task.name] = task, _Task(task, places, vocabulary)
                 _put(seqio.TaskRegistry, made[task.name])
             is_first = task.splits == first[task.name].splits
-            rates.append((made[task.name] if is_first else _Task(task, _Rows(task, data_dir), features), task.rate))
+            rates.append((made[task.name] if is_first else _Task(task, places, vocabulary), task.rate))
         if name in universe.mixture_names():
             _put(seqio.MixtureRegistry, seqio.Mixture(name, rates))
-
-
-def t5_vocabulary(path: str | Path | None = None) -> seqio.SentencePieceVocabulary:
-    """The tasks' vocabulary: this file, or that of T0JAX_VOCABULARY, or T5's public one. It is read when it is first used."""
-    return seqio.SentencePieceVocabulary(str(path or os.environ.get(VOCABULARY) or T5_VOCABULARY))
-
-
-def _features(vocabulary: seqio.Vocabulary) -> dict[str, seqio.Feature]:
-    return {
-        "inputs": seqio.Feature(vocabulary, add_eos=False, dtype=tf.int32),
-        "targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32),
-    }
 
 
 def _put(registry: Any, provider: Any) -> None:
@@ -71,8 +53,8 @@ def _put(registry: Any, provider: Any) -> None:
 class _Rows(seqio.FunctionDataSource):
     """The rows of a dataset under a task's wording, without those that it does not apply to."""
 
-    def __init__(self, task: PromptedTask, data_dir: str | Path | None):
-        self._task, self._data_dir = task, data_dir
+    def __init__(self, task: PromptedTask, places: Callable[[], Places]):
+        self._task, self._places = task, places
         super().__init__(self._prompted, splits=tuple(task.splits))
 
     @property
@@ -83,27 +65,22 @@ class _Rows(seqio.FunctionDataSource):
     @property
     def splits(self) -> tuple[str, ...]:
         """Those of them that have rows; where nothing has, all, so that reading them says what is missing."""
-        folder, task = self._folder(), self._task
-        present = [s for s in self._splits if folder and has_rows(folder, task.dataset, task.subset, task.source(s))]
-        return tuple(present) or self._splits
+        return tuple(filter(self._has_rows, self._splits)) or self._splits
 
-    def _folder(self) -> str | Path | None:
-        return self._data_dir or os.environ.get(DATA_DIR)
+    def _has_rows(self, split: str) -> bool:
+        try:
+            open_split(self._places(), self._task, split, 1)
+        except InputError:
+            return False
+        return True
 
     def _prompted(self, split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
         del shuffle_files, seed  # SeqIO shuffles the rows; what a random filter draws depends on the row alone
-        task, folder = self._task, self._folder()
-        if not folder:
-            raise InputError(
-                f"The rows of {task.name} are needed, and {DATA_DIR} is not set: set it to the folder that holds "
-                "<dataset>/<subset or default>/<split>.jsonl, or name a cache that has the task."
-            )
-        next(split_rows([task], split, folder), None)  # an error is said here: within the generator TensorFlow would wrap it
+        task, places = self._task, self._places()
+        next(prompts(task, split, places, 1), None)  # what is missing is said here: TensorFlow wraps what a generator raises
 
         def prompted() -> Iterator[dict[str, Any]]:
-            wording = Wording(task, task_templates([task])[0])
-            for index, row in enumerate(split_rows([task], split, folder)):
-                prompt = wording(row, split, index)
+            for index, prompt in prompts(task, split, places):
                 if prompt is not None:
                     texts: dict[str, Any] = {"inputs": prompt.inputs, "targets": prompt.targets}
                     yield texts | ({"answer_choices": prompt.answer_choices, "row": index} if task.is_scored else {})
@@ -114,11 +91,14 @@ class _Rows(seqio.FunctionDataSource):
 class _Task(seqio.Task):
     """A prompted task as SeqIO's. A mixture passes over a split that it does not have."""
 
-    def __init__(self, task: PromptedTask, source: _Rows, features: Mapping[str, seqio.Feature]):
+    def __init__(self, task: PromptedTask, places: Callable[[], Places], vocabulary: seqio.Vocabulary):
         super().__init__(
             task.name,
-            source,
-            features,
+            _Rows(task, places),
+            output_features={
+                "inputs": seqio.Feature(vocabulary, add_eos=False, dtype=tf.int32),
+                "targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32),
+            },
             preprocessors=[
                 *([rank_classification] if task.is_scored else []),
                 seqio.preprocessors.tokenize,

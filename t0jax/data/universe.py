@@ -1,6 +1,5 @@
-"""What T0 decided, read from the tables in mixtures/: which prompted tasks exist, and which mixtures hold them at what rate."""
+"""Which prompted tasks exist, and which mixtures hold them at what rate: what T0 decided, and what a user adds."""
 
-import csv
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,15 +8,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from t0jax import street
+from t0jax.config import DataConfig
+from t0jax.data import combining
+from t0jax.data.rates import MAX_EXAMPLES_PER_DATASET, cap_rule
+from t0jax.data.tabled import Tabled
+from t0jax.data.tables import DatasetLine, FrozenTemplate, MemberLine, MixtureLine
 from t0jax.errors import InputError, did_you_mean
 
 SCORE_EVAL = "_score_eval"
-MAX_EXAMPLES_PER_DATASET = 500_000
-_SPLITS = {"train": "train", "validation": "validation", "test": "test"}
-FROZEN_FIELDS = ("dataset", "subset", "template", "original_task", "has_choices")
-_DATASET_FIELDS = ("dataset", "subset", "family", "train_in", "eval_in", "train_size", "suffix", "splits")
-_MIXTURE_FIELDS = ("mixture", "table", "role", "datasets", "prompts", "cap")
-_TEMPLATES, _MIXTURES, _EXCLUSIONS = "templates", "mixtures", "exclusions"
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class PromptedTask:
     subset: str | None
     template: str
     family: str
-    rate: int
+    rate: float
     """How often a mixture draws it, relative to the others. Evaluation does not mix: there it is 1."""
     train_size: int
     """Rows of the training split, as the table has it; 0 where it says nothing."""
@@ -37,6 +35,8 @@ class PromptedTask:
     has_choices: bool
     splits: Mapping[str, str] = field(hash=False)
     """The task's splits, each with the dataset's split whose rows it takes."""
+    templates: str | None = None
+    """The folder of its template file; None: promptsource's."""
 
     @property
     def is_scored(self) -> bool:
@@ -50,79 +50,191 @@ class PromptedTask:
         return self.splits[split]
 
 
-@dataclass(frozen=True)
-class _Dataset:
-    """A line of a table: a dataset in its roles."""
+class Universe:
+    """The tasks and mixtures of t0jax's own tables and of further folders of tables. InputError where two disagree."""
 
-    dataset: str
-    subset: str | None
-    family: str
-    train_in: str
-    eval_in: str
-    train_size: int
-    suffix: str
-    splits: Mapping[str, str] = field(hash=False)
+    def __init__(self, folders: Sequence[Path], rule: str | None = None) -> None:
+        """Rates by the cap rule `rule`, or by each mixture's own."""
+        self._folders = [Tabled(folder, is_own=not number) for number, folder in enumerate(folders)]
+        self._rule = rule
+        if rule is not None:
+            cap_rule(rule)
+        self._resolved: dict[str, tuple[PromptedTask, ...]] = {}
 
+    def mixture_names(self) -> tuple[str, ...]:
+        """All mixtures, in the order of the tables."""
+        return (*self._mixtures, *self._members)
 
-@dataclass(frozen=True)
-class _Mixture:
-    """A line of mixtures.csv: which datasets of which table, and which of their templates."""
+    def task_names(self) -> tuple[str, ...]:
+        """All prompted tasks of all tables, `_score_eval` twins included, sorted."""
+        return tuple(sorted(self._tasks))
 
-    mixture: str
-    table: str
-    role: str
-    datasets: tuple[str, ...]
-    prompts: str
-    cap: int
+    def task(self, name: str) -> PromptedTask:
+        """A task or twin by its name, as T0's own table has it if several tables do. InputError when unknown."""
+        if name not in self._tasks:
+            near = did_you_mean(name, self._tasks)
+            raise InputError(f"There is no task {name!r}.{near} `t0jax tasks` lists them all.")
+        return self._tasks[name]
 
+    def mixture_tasks(self, name: str) -> tuple[PromptedTask, ...]:
+        """The tasks with their rates of a mixture, of a dataset (`imdb`, `imdb_score_eval`), or the one task of that name.
 
-@dataclass(frozen=True)
-class _Frozen:
-    """A line of templates.csv, which is derived from promptsource's files."""
+        InputError when there is none, when mixtures hold each other in a circle, and for a dataset that trains without a size.
+        """
+        if name not in self._resolved:
+            self._resolved[name] = self._resolve(name, ())
+        return self._resolved[name]
 
-    template: str
-    original_task: bool
-    has_choices: bool
+    def datasets(self) -> tuple[tuple[str, str | None], ...]:
+        """Every (dataset, subset) of every table, sorted."""
+        keys = {(line.dataset, line.subset) for _, line in self._lines()}
+        return tuple(sorted(keys, key=lambda key: (key[0], key[1] or "")))
 
+    def _resolve(self, name: str, above: tuple[str, ...]) -> tuple[PromptedTask, ...]:
+        if name in above:
+            circle = " -> ".join((*above[above.index(name) :], name))
+            raise InputError(f"The mixture {name} holds itself ({circle}): take one of these members out of members.csv.")
+        if name in self._members:
+            parts = [(line, self._resolve(line.member, (*above, name))) for line in self._members[name]]
+            return combining.combine(name, parts)
+        if name in self._mixtures:
+            return self._selected(*self._mixtures[name])
+        if name in self._tasks:
+            return (self._tasks[name],)
+        if name in self._by_dataset:
+            return tuple(self._by_dataset[name])
+        known = (*self.mixture_names(), *self._tasks, *self._by_dataset)
+        where = f" (a member of {above[-1]})" if above else ""
+        near = did_you_mean(name, known)
+        raise InputError(f"There is no mixture or task {name!r}{where}.{near} `t0jax tasks` lists the tasks.")
 
-def mixture_names() -> tuple[str, ...]:
-    """All mixtures, in the order of mixtures.csv."""
-    return tuple(_mixtures())
+    def _selected(self, folder: Tabled, line: MixtureLine) -> tuple[PromptedTask, ...]:
+        is_training, chosen = line.role == "train", []
+        for dataset in folder.table(line.table):
+            role = dataset.eval_in if line.role == "eval_score_eval" else dataset.train_in
+            if role not in line.datasets:
+                continue
+            if is_training and not dataset.train_size:
+                raise InputError(
+                    f"{dataset.place}: {line.mixture} trains {dataset.dataset}; give train_size, its number of rows."
+                )
+            prompted = list(self._prompted(folder, dataset, line.cap, line.rule))
+            prompted = [item for item in prompted if item.original_task or line.prompts == "all"]
+            if line.prompts == "one_original":
+                prompted = prompted[:1]
+            chosen += prompted if is_training else [_twin(item) for item in prompted if item.has_choices]
+        return tuple(item for item in chosen if not self._is_excluded(line.mixture, item))
 
+    def _prompted(self, folder: Tabled, line: DatasetLine, cap: int = 0, rule: str = "released") -> Iterator[PromptedTask]:
+        """A task per template of a dataset, in the order of their names."""
+        frozen, templates = self._templates(folder, line)
+        if not frozen and not folder.is_own:
+            raise InputError(
+                f"{line.place}: there are no templates for {line.dataset}: put them at {folder.template_file(line)}."
+            )
+        rate = cap_rule(self._rule or rule)(line.train_size, len(frozen), cap or MAX_EXAMPLES_PER_DATASET) if frozen else 0
+        for template in frozen:
+            yield PromptedTask(
+                name=task_name(line.dataset, line.subset, template.template) + line.suffix,
+                dataset=line.dataset,
+                subset=line.subset,
+                template=template.template,
+                family=line.family,
+                rate=rate,
+                train_size=line.train_size,
+                original_task=template.original_task,
+                has_choices=template.has_choices,
+                splits=line.splits,
+                templates=templates,
+            )
 
-def task_names() -> tuple[str, ...]:
-    """All prompted tasks of all tables, `_score_eval` twins included, sorted."""
-    return tuple(sorted(_tasks()))
+    def _templates(self, folder: Tabled, line: DatasetLine) -> tuple[Sequence[FrozenTemplate], str | None]:
+        """The templates of a dataset, and the folder where a user's lie."""
+        if own := folder.own_templates(line):
+            return own, str(folder.templates_folder)
+        return self._folders[0].frozen.get((line.dataset, line.subset)) or folder.promptsource_templates(line), None
 
+    def _lines(self) -> Iterator[tuple[Tabled, DatasetLine]]:
+        return ((folder, line) for folder in self._folders for table in folder.table_names for line in folder.table(table))
 
-def task(name: str) -> PromptedTask:
-    """A prompted task or twin by its name. Where several tables have it, T0's own comes first. InputError when unknown."""
-    try:
-        return _tasks()[name]
-    except KeyError:
-        raise InputError(f"There is no task {name!r}.{did_you_mean(name, _tasks())} `t0jax tasks` lists them all.") from None
+    @functools.cached_property
+    def _tasks(self) -> dict[str, PromptedTask]:
+        tasks: dict[str, PromptedTask] = {}
+        places: dict[str, str] = {}
+        for folder, line in self._lines():
+            for item in self._prompted(folder, line):
+                for one in (item, _twin(item)) if item.has_choices else (item,):
+                    first = tasks.setdefault(one.name, one)
+                    place = places.setdefault(one.name, line.place)
+                    _check_is_one(first, one, place, line.place)
+        return tasks
+
+    @functools.cached_property
+    def _by_dataset(self) -> dict[str, list[PromptedTask]]:
+        """`imdb` and `super_glue_rte`: the wordings of a dataset; with `_score_eval`, their twins."""
+        found: dict[str, list[PromptedTask]] = {}
+        for item in self._tasks.values():
+            name = f"{item.dataset}_{item.subset}" if item.subset else item.dataset
+            if not self._is_excluded("", item):
+                found.setdefault(name + SCORE_EVAL * item.is_scored, []).append(item)
+        return found
+
+    @functools.cached_property
+    def _mixtures(self) -> dict[str, tuple[Tabled, MixtureLine]]:
+        mixtures: dict[str, tuple[Tabled, MixtureLine]] = {}
+        for folder in self._folders:
+            for line in folder.mixtures:
+                if line.mixture in mixtures:
+                    raise _two("mixtures", line.mixture, mixtures[line.mixture][1].place, line.place)
+                mixtures[line.mixture] = (folder, line)
+        return mixtures
+
+    @functools.cached_property
+    def _members(self) -> dict[str, list[MemberLine]]:
+        members: dict[str, list[MemberLine]] = {}
+        for folder in self._folders:
+            for line in folder.members:
+                if line.mixture in self._mixtures:
+                    raise _two("mixtures", line.mixture, self._mixtures[line.mixture][1].place, line.place)
+                members.setdefault(line.mixture, []).append(line)
+        return members
+
+    def _is_excluded(self, mixture: str, item: PromptedTask) -> bool:
+        """Whether an exclusions.csv names the task, or the task whose twin it is, for this mixture or for all of them."""
+        names = (item.name, item.name.removesuffix(SCORE_EVAL))
+        exclusions = (exclusion for folder in self._folders for exclusion in folder.exclusions)
+        return any(where in ("*", mixture) and fnmatchcase(name, pattern) for where, pattern in exclusions for name in names)
 
 
 @functools.cache
+def universe_of(tables: tuple[str, ...] = (), rule: str | None = None) -> Universe:
+    """t0jax's own tables and those of the user's folders `tables`, with the cap rule `rule` or each mixture's own."""
+    return Universe([street.mixtures_folder(), *map(Path, tables)], rule)
+
+
+def tasks_of(data: DataConfig) -> tuple[PromptedTask, ...]:
+    """The tasks with their rates that a run reads."""
+    return universe_of(data.tables, data.cap_rule).mixture_tasks(data.mixture_or_task_name)
+
+
+def mixture_names() -> tuple[str, ...]:
+    """All mixtures of t0jax's own tables."""
+    return universe_of().mixture_names()
+
+
+def task_names() -> tuple[str, ...]:
+    """All tasks of t0jax's own tables."""
+    return universe_of().task_names()
+
+
+def task(name: str) -> PromptedTask:
+    """A task of t0jax's own tables."""
+    return universe_of().task(name)
+
+
 def mixture_tasks(name: str) -> tuple[PromptedTask, ...]:
-    """The tasks of a mixture with their rates, or the one task of that name. InputError when there is neither."""
-    mixture = _mixtures().get(name)
-    if mixture is None:
-        if name in _tasks():
-            return (_tasks()[name],)
-        known = (*_mixtures(), *_tasks())
-        raise InputError(f"There is no mixture or task {name!r}.{did_you_mean(name, known)} `t0jax tasks` lists the tasks.")
-    is_training = mixture.role == "train"
-    chosen = []
-    for dataset in _table(mixture.table):
-        role = dataset.eval_in if mixture.role == "eval_score_eval" else dataset.train_in
-        if role not in mixture.datasets:
-            continue
-        prompted = [item for item in _prompted(dataset, mixture.cap) if item.original_task or mixture.prompts == "all"]
-        if mixture.prompts == "one_original":
-            prompted = prompted[:1]
-        chosen += prompted if is_training else [_twin(item) for item in prompted if item.has_choices]
-    return tuple(item for item in chosen if not _is_excluded(mixture.mixture, item))
+    """The tasks of a mixture of t0jax's own tables."""
+    return universe_of().mixture_tasks(name)
 
 
 def task_name(dataset: str, subset: str | None, template: str) -> str:
@@ -130,136 +242,23 @@ def task_name(dataset: str, subset: str | None, template: str) -> str:
     return re.sub(r"[^\w.]+", "_", f"{dataset}_{subset}_{template}" if subset else f"{dataset}_{template}")
 
 
-def released_rate(train_size: int, templates: int, cap: int) -> int:
-    """The rate in T0's released code: a dataset above the cap shares it out among its templates; one below is not divided."""
-    return cap // templates if train_size > cap else train_size
-
-
-def datasets() -> tuple[tuple[str, str | None], ...]:
-    """Every (dataset, subset) of every table, sorted: what the frozen table of templates covers."""
-    keys = {(dataset.dataset, dataset.subset) for table in _table_names() for dataset in _table(table)}
-    return tuple(sorted(keys, key=lambda key: (key[0], key[1] or "")))
-
-
-def frozen_path() -> Path:
-    """The table of templates that `t0jax tasks freeze` derives from promptsource's files."""
-    return street.mixtures_folder() / f"{_TEMPLATES}.csv"
-
-
-def _prompted(dataset: _Dataset, cap: int) -> list[PromptedTask]:
-    """A task per template of a dataset, in the order of their names."""
-    frozen = _frozen().get((dataset.dataset, dataset.subset), ())
-    return [
-        PromptedTask(
-            name=task_name(dataset.dataset, dataset.subset, line.template) + dataset.suffix,
-            dataset=dataset.dataset,
-            subset=dataset.subset,
-            template=line.template,
-            family=dataset.family,
-            rate=released_rate(dataset.train_size, len(frozen), cap),
-            train_size=dataset.train_size,
-            original_task=line.original_task,
-            has_choices=line.has_choices,
-            splits=dataset.splits,
-        )
-        for line in frozen
-    ]
-
-
 def _twin(item: PromptedTask) -> PromptedTask:
     return replace(item, name=item.name + SCORE_EVAL, rate=1)
 
 
-def _is_excluded(mixture: str, item: PromptedTask) -> bool:
-    """Whether exclusions.csv names the task, or the task whose twin it is, for this mixture or for all of them."""
-    names = (item.name, item.name.removesuffix(SCORE_EVAL))
-    return any(where in ("*", mixture) and fnmatchcase(name, pattern) for where, pattern in _exclusions() for name in names)
-
-
-@functools.cache
-def _tasks() -> dict[str, PromptedTask]:
-    tasks: dict[str, PromptedTask] = {}
-    for table in _table_names():
-        for dataset in _table(table):
-            for item in _prompted(dataset, MAX_EXAMPLES_PER_DATASET):
-                for one in (item, _twin(item)) if item.has_choices else (item,):
-                    tasks.setdefault(one.name, one)
-    return tasks
-
-
-def _lines(path: Path, fields: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The lines of a CSV file with their places; InputError when it cannot be read or has other fields than these."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            for line in reader:
-                place = f"{path}, line {reader.line_num}"
-                if set(line) != set(fields) or None in line.values():
-                    raise InputError(f"{place}: every line must have the fields {', '.join(fields)}.")
-                yield place, line
-    except OSError as error:
-        raise InputError(f"The table {path} cannot be read ({error.strerror}): restore it.") from error
-
-
-def _number(place: str, name: str, text: str) -> int:
-    if not re.fullmatch(r"[0-9]*", text):
-        raise InputError(f"{place}: {name} is {text!r}; it must be a number or empty.")
-    return int(text or 0)
-
-
-def _table_names() -> list[str]:
-    """The tables of datasets: T0's first, then the others in the order of their names."""
-    other = {_TEMPLATES, _MIXTURES, _EXCLUSIONS}
-    names = {path.stem for path in street.mixtures_folder().glob("*.csv")} - other
-    return sorted(names, key=lambda name: (name != "t0", name))
-
-
-@functools.cache
-def _table(name: str) -> tuple[_Dataset, ...]:
-    return tuple(_dataset(place, line) for place, line in _lines(street.mixtures_folder() / f"{name}.csv", _DATASET_FIELDS))
-
-
-def _dataset(place: str, line: Mapping[str, str]) -> _Dataset:
-    pairs = [pair.split("=") for pair in line["splits"].split()]
-    if any(len(pair) != 2 for pair in pairs):
-        raise InputError(f"{place}: splits is {line['splits']!r}; write 'train=train validation=dev'.")
-    size = _number(place, "train_size", line["train_size"])
-    return _Dataset(
-        dataset=line["dataset"],
-        subset=line["subset"] or None,
-        family=line["family"],
-        train_in=line["train_in"],
-        eval_in=line["eval_in"],
-        train_size=size,
-        suffix=line["suffix"],
-        splits=dict(pairs) or _SPLITS,
+def _check_is_one(first: PromptedTask, again: PromptedTask, place: str, other: str) -> None:
+    """The same wording of the same dataset may stand in several tables, not twice in one, nor another under its name."""
+    if first is again:
+        return
+    is_same = (first.dataset, first.subset, first.template, first.templates) == (
+        again.dataset,
+        again.subset,
+        again.template,
+        again.templates,
     )
+    if not is_same or place.rpartition(",")[0] == other.rpartition(",")[0]:
+        raise _two("tasks", first.name, place, other)
 
 
-@functools.cache
-def _mixtures() -> dict[str, _Mixture]:
-    mixtures = {}
-    for place, line in _lines(street.mixtures_folder() / f"{_MIXTURES}.csv", _MIXTURE_FIELDS):
-        if line["role"] not in ("train", "train_score_eval", "eval_score_eval"):
-            raise InputError(f"{place}: role is {line['role']!r}; it must be train, train_score_eval or eval_score_eval.")
-        if line["prompts"] not in ("all", "original", "one_original"):
-            raise InputError(f"{place}: prompts is {line['prompts']!r}; it must be all, original or one_original.")
-        cap = _number(place, "cap", line["cap"]) or MAX_EXAMPLES_PER_DATASET
-        datasets = tuple(line["datasets"].split())
-        mixtures[line["mixture"]] = _Mixture(line["mixture"], line["table"], line["role"], datasets, line["prompts"], cap)
-    return mixtures
-
-
-@functools.cache
-def _exclusions() -> tuple[tuple[str, str], ...]:
-    path = street.mixtures_folder() / f"{_EXCLUSIONS}.csv"
-    return tuple((line["mixture"], line["task"]) for _, line in _lines(path, ("mixture", "task", "reason")))
-
-
-@functools.cache
-def _frozen() -> dict[tuple[str, str | None], list[_Frozen]]:
-    frozen: dict[tuple[str, str | None], list[_Frozen]] = {}
-    for _, line in _lines(frozen_path(), FROZEN_FIELDS):
-        entry = _Frozen(line["template"], line["original_task"] == "yes", line["has_choices"] == "yes")
-        frozen.setdefault((line["dataset"], line["subset"] or None), []).append(entry)
-    return frozen
+def _two(kind: str, name: str, place: str, other: str) -> InputError:
+    return InputError(f"Two {kind} are called {name}: {place} and {other}. Rename one, or give its line a suffix.")

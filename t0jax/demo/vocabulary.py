@@ -1,14 +1,14 @@
 """The demonstration's own SentencePiece vocabulary, trained on its prompted training rows."""
 
 import io
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import sentencepiece
 
 from t0jax.batch import EOS_ID, PAD_ID
-from t0jax.data.prompting import Wording, split_rows, task_templates
+from t0jax.data.prompting import prompts
+from t0jax.data.sources.places import Places
 from t0jax.data.universe import PromptedTask
 
 
@@ -37,10 +37,9 @@ def train_vocabulary(path: Path, tasks: Sequence[PromptedTask], data_dir: Path, 
 
 
 def _texts(tasks: Sequence[PromptedTask], data_dir: Path, rows: int) -> Iterator[str]:
-    for task, template in zip(tasks, task_templates(tasks), strict=True):
-        wording = Wording(task, template)
-        for index, row in enumerate(itertools.islice(split_rows([task], "train", data_dir), rows)):
-            prompted = wording(row, "train", index)
+    places = Places(data_dir=str(data_dir))
+    for task in tasks:
+        for _, prompted in prompts(task, "train", places, rows):
             if prompted is not None:
                 yield " ".join(prompted.inputs.split())
                 yield " ".join(prompted.targets.split())

@@ -24,7 +24,6 @@ class Template:
     """Whether it asks for the task that the dataset was made for."""
     metrics: tuple[str, ...]
     choices_in_prompt: bool | None
-    id: str
 
 
 class _TemplateLoader(_Loader):
@@ -58,22 +57,26 @@ def load_templates(dataset: str, subset: str | None = None, folder: Path | None 
         wanted = f"{dataset}/{subset}" if subset else dataset
         raise InputError(f"There are no templates for {wanted} at {path}.{did_you_mean(wanted, known)}") from error
     try:
-        entries = yaml.load(text, Loader=_TemplateLoader)["templates"].values()
-        templates = [_template(entry) for entry in entries]
+        entries = yaml.load(text, Loader=_TemplateLoader)["templates"]
+        templates = [_template(entry) for entry in (entries.values() if isinstance(entries, dict) else entries)]
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a promptsource template file ({reason}): repair or reinstall it.") from error
+        remedy = "write `templates:` and under it each wording's name, jinja and, if it has choices, answer_choices"
+        raise InputError(f"{path} is not a template file ({type(error).__name__}: {reason}): {remedy}.") from error
+    names = [template.name for template in templates]
+    if again := sorted(name for name in set(names) if names.count(name) > 1):
+        raise InputError(f"{path} has two templates named {again[0]!r}: rename one.")
     return {template.name: template for template in sorted(templates, key=lambda template: template.name)}
 
 
 def _template(entry: dict[str, Any]) -> Template:
-    metadata = entry.get("metadata") or {}
+    """A promptsource entry, or a user's, which may write the metadata's fields beside the others."""
+    metadata = entry.get("metadata") or entry
     return Template(
         name=entry["name"],
         jinja=entry["jinja"],
-        answer_choices=entry["answer_choices"],
+        answer_choices=entry.get("answer_choices"),
         original_task=bool(metadata.get("original_task")),
         metrics=tuple(metadata.get("metrics") or ()),
         choices_in_prompt=metadata.get("choices_in_prompt"),
-        id=entry["id"],
     )

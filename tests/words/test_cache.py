@@ -17,11 +17,16 @@ import pytest
 from t0jax.data import cache, processes, records, universe
 from t0jax.data.cache import cache_tasks
 from t0jax.data.reader import CachedSplit
+from t0jax.data.sources.places import Places
 from t0jax.errors import InputError
 
 COPA = "super_glue_copa_plausible_alternatives"
 COPA_EFFECT = "super_glue_copa__As_a_result_C1_or_C2_"
 IMDB = "imdb_Writer_Expressed_Sentiment"
+
+
+def at(folder: Path) -> Places:
+    return Places(data_dir=str(folder))
 
 
 def write_rows(data_dir: Path, dataset: str, split: str, rows: list[dict[str, Any]]) -> Path:
@@ -95,9 +100,9 @@ def test_cache_equals_the_uncached_seqio_task(
 
     name, split, number = case
 
-    cached = cache_tasks([universe.task(name)], output_cache_dir=tmp_path, data_dir=data_dir, vocabulary=vocabulary)
+    cached = cache_tasks([universe.task(name)], output_cache_dir=tmp_path, places=at(data_dir), vocabulary=vocabulary)
     assert number in [item.examples for item in cached]
-    register(name, data_dir=data_dir, vocabulary=vocabulary)
+    register(name, places=lambda: at(data_dir), vocabulary=seqio_cache.SentencePieceVocabulary(str(vocabulary)))
     task = seqio_cache.TaskRegistry.get(name)
     from_cache = examples(task, split, use_cached=True)
     assert len(from_cache) == number == task.get_cached_stats(split)["examples"]
@@ -105,7 +110,7 @@ def test_cache_equals_the_uncached_seqio_task(
 
 
 def test_inputs_have_no_eos_and_targets_have_one(data_dir: Path, vocabulary: Path, tmp_path: Path) -> None:
-    cache_tasks([universe.task(IMDB)], output_cache_dir=tmp_path, data_dir=data_dir, vocabulary=vocabulary)
+    cache_tasks([universe.task(IMDB)], output_cache_dir=tmp_path, places=at(data_dir), vocabulary=vocabulary)
     for example in CachedSplit(tmp_path, IMDB, "train"):
         assert 1 not in example["inputs"]
         assert example["targets"].tolist().index(1) == len(example["targets"]) - 1
@@ -113,7 +118,7 @@ def test_inputs_have_no_eos_and_targets_have_one(data_dir: Path, vocabulary: Pat
 
 def test_rank_records_name_the_row_of_the_split(data_dir: Path, vocabulary: Path, tmp_path: Path) -> None:
     name = f"{COPA_EFFECT}_score_eval"
-    cache_tasks([universe.task(name)], output_cache_dir=tmp_path, data_dir=data_dir, vocabulary=vocabulary)
+    cache_tasks([universe.task(name)], output_cache_dir=tmp_path, places=at(data_dir), vocabulary=vocabulary)
     split = CachedSplit(tmp_path, name, "validation", ("idx", "is_correct"))
     rows = [json.loads(line) for line in (data_dir / "super_glue/copa/validation.jsonl").read_text().splitlines()]
     expected = [
@@ -128,7 +133,7 @@ def test_rank_records_name_the_row_of_the_split(data_dir: Path, vocabulary: Path
 def test_mixture_has_the_rates_of_the_tables(data_dir: Path, vocabulary: Path, seqio_cache: Any) -> None:
     from t0jax.data.tasks import register
 
-    register("t0++_train", data_dir=data_dir, vocabulary=vocabulary)
+    register("t0++_train", places=lambda: at(data_dir), vocabulary=seqio_cache.SentencePieceVocabulary(str(vocabulary)))
     mixture = seqio_cache.MixtureRegistry.get("t0++_train")
     rates = {task.name: mixture.get_rate(task) for task in mixture.tasks}
     assert rates == {task.name: task.rate for task in universe.mixture_tasks("t0++_train")}
@@ -155,7 +160,7 @@ def test_what_is_cached_stays_until_rows_or_vocabulary_change(
 
     def again(vocabulary: Path = vocabulary, **limits: int) -> bool:
         tasks = [universe.task(IMDB)]
-        [item] = cache_tasks(tasks, output_cache_dir=output, data_dir=rows, vocabulary=vocabulary, **limits)
+        [item] = cache_tasks(tasks, output_cache_dir=output, places=at(rows), vocabulary=vocabulary, **limits)
         assert len(CachedSplit(output, IMDB, "train")) == item.examples
         return item.was_cached
 
@@ -179,7 +184,7 @@ def test_processes_write_what_one_process_writes(
     for size, output in ((10**9, tmp_path / "one"), (1, tmp_path / "many")):
         monkeypatch.setattr(cache, "_UNIT_SIZE", size)
         monkeypatch.setattr(processes, "_cores", lambda size=size: 1 if size > 1 else 2)
-        cached.append(cache_tasks(tasks, output_cache_dir=output, data_dir=data_dir, vocabulary=vocabulary))
+        cached.append(cache_tasks(tasks, output_cache_dir=output, places=at(data_dir), vocabulary=vocabulary))
     assert sorted(map(str, cached[0])) == sorted(map(str, cached[1]))
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
     assert len(files) == 5 * 4 + 3  # records, their index, info, stats; COMPLETED
@@ -197,7 +202,7 @@ def test_a_full_disk_leaves_nothing(data_dir: Path, vocabulary: Path, tmp_path: 
 
     monkeypatch.setattr(records.RecordWriter, "write", write)
     with pytest.raises(InputError, match=r"No space left on device.*make room"):
-        cache_tasks([universe.task(IMDB)], output_cache_dir=tmp_path, data_dir=data_dir, vocabulary=vocabulary)
+        cache_tasks([universe.task(IMDB)], output_cache_dir=tmp_path, places=at(data_dir), vocabulary=vocabulary)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -217,7 +222,13 @@ def test_a_killed_cache_leaves_nothing_that_counts(data_dir: Path, vocabulary: P
     assert process.returncode == -signal.SIGKILL
     with pytest.raises(InputError, match="is not cached"):
         CachedSplit(output, IMDB, "train")
-    cache_tasks([universe.task(IMDB)], output_cache_dir=output, data_dir=rows, vocabulary=vocabulary, num_examples=10)
+    cache_tasks(
+        [universe.task(IMDB)],
+        output_cache_dir=output,
+        places=at(rows),
+        vocabulary=vocabulary,
+        num_examples=10,
+    )
     assert sorted(path.name for path in output.iterdir()) == [IMDB]
     assert len(CachedSplit(output, IMDB, "train")) == 10
 
@@ -226,7 +237,13 @@ def test_a_killed_replacement_is_not_taken_for_the_old_split(
     data_dir: Path, vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def once(**limits: int) -> Any:
-        return cache_tasks([universe.task(IMDB)], output_cache_dir=tmp_path, data_dir=data_dir, vocabulary=vocabulary, **limits)
+        return cache_tasks(
+            [universe.task(IMDB)],
+            output_cache_dir=tmp_path,
+            places=at(data_dir),
+            vocabulary=vocabulary,
+            **limits,
+        )
 
     once()
     replace = os.replace

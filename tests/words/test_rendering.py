@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from t0jax.data.universe import datasets, frozen_path
+from t0jax.data.tabled import frozen_path
+from t0jax.data.universe import universe_of
 from t0jax.demo.suite import DATASETS
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted, Renderer
 from t0jax.prompts.templates import Template, load_templates
+from t0jax.street import mixtures_folder
 
 ROWS_PER_SPLIT = 50
 DEMO_ROWS = 20
@@ -108,12 +110,17 @@ def test_every_template_renders_as_promptsource_on_the_demo_rows(
 
 
 def test_every_template_of_the_tables_compiles_in_the_sandbox() -> None:
-    compiled = [Renderer(template) for key in datasets() if key != NO_TEMPLATES for template in load_templates(*key).values()]
-    assert len(compiled) == frozen_path().read_text(encoding="utf-8").count("\n") - 1
+    compiled = [
+        Renderer(template)
+        for key in universe_of().datasets()
+        if key != NO_TEMPLATES
+        for template in load_templates(*key).values()
+    ]
+    assert len(compiled) == frozen_path(mixtures_folder()).read_text(encoding="utf-8").count("\n") - 1
 
 
 def template(jinja: str, answer_choices: str | None = None) -> Template:
-    return Template("a name", jinja, answer_choices, True, (), None, "an id")
+    return Template("a name", jinja, answer_choices, True, (), None)
 
 
 def rendered(jinja: str, row: dict[str, Any], answer_choices: str | None = None) -> Prompted | None:

@@ -10,8 +10,10 @@ import pytest
 
 from t0jax import street
 from t0jax.cli import main
-from t0jax.data import universe
+from t0jax.data import rates, universe
 from t0jax.data.freeze import frozen_templates
+from t0jax.data.tabled import frozen_path
+from t0jax.data.tables import read_datasets
 from t0jax.errors import InputError
 
 # Golden: the released mixture code run over promptsource 0.2.3 with registries that only take notes. Tasks, the sum of the
@@ -84,8 +86,8 @@ def test_task_name_keeps_letters_digits_dots_and_underscores(
 
 
 def test_rate_divides_only_above_the_cap() -> None:
-    assert universe.released_rate(500_000, 9, 500_000) == 500_000
-    assert universe.released_rate(500_001, 9, 500_000) == 55_555
+    assert rates.released(500_000, 9, 500_000) == 500_000
+    assert rates.released(500_001, 9, 500_000) == 55_555
     assert universe.task("amazon_polarity_Is_this_review").rate == 500_000 // 9
     assert universe.task("imdb_Writer_Expressed_Sentiment").rate == 25_000
 
@@ -104,24 +106,23 @@ def test_twins_exist_for_templates_with_choices_only() -> None:
 
 
 def test_freezing_again_gives_the_same_bytes() -> None:
-    assert frozen_templates() == universe.frozen_path().read_text(encoding="utf-8")
+    assert frozen_templates() == frozen_path(street.mixtures_folder()).read_text(encoding="utf-8")
 
 
 def test_a_dataset_above_the_cap_gives_a_mixture_no_more_than_the_cap() -> None:
     totals: dict[tuple[str, str | None], int] = {}
     for task in universe.mixture_tasks("t0_train"):
-        if task.train_size > universe.MAX_EXAMPLES_PER_DATASET:
+        if task.train_size > rates.MAX_EXAMPLES_PER_DATASET:
             totals[task.dataset, task.subset] = totals.get((task.dataset, task.subset), 0) + task.rate
     assert len(totals) == 5
-    assert max(totals.values()) <= universe.MAX_EXAMPLES_PER_DATASET
+    assert max(totals.values()) <= rates.MAX_EXAMPLES_PER_DATASET
 
 
-def test_a_table_with_other_fields_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_with_other_fields_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
-    path.write_text("dataset,subset\nimdb,\n")
-    monkeypatch.setattr(street, "mixtures_folder", lambda: tmp_path)
-    with pytest.raises(InputError, match=r"mine.csv, line 2: every line must have the fields dataset, subset, family"):
-        universe._table("mine")
+    path.write_text("dataset,sbset\nimdb,\n")
+    with pytest.raises(InputError, match=r"mine.csv, line 2: every line must have the fields dataset; it may have subset, fam"):
+        read_datasets(path)
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:

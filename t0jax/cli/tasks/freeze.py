@@ -1,0 +1,31 @@
+"""`t0jax tasks freeze`: make mixtures/templates.csv anew after a change of tables or templates, in a checkout."""
+
+import argparse
+import os
+import sys
+
+from t0jax import street
+from t0jax.data.tabled import frozen_path
+from t0jax.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the table aside and rename it; the same bytes from the same template files."""
+    from t0jax.data.freeze import frozen_templates
+
+    path = frozen_path(street.mixtures_folder())
+    text = frozen_templates()
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    if text != before:
+        aside = path.with_suffix(".csv.new")
+        try:
+            aside.write_text(text, encoding="utf-8")
+            os.replace(aside, path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}): freeze in a checkout of t0jax.") from error
+    print(f"{path}: {'unchanged' if text == before else 'written'}, {text.count(chr(10)) - 1} templates", file=sys.stderr)
+    return 0

@@ -26,16 +26,15 @@ def register(*names: str, places: Callable[[], Places], vocabulary: seqio.Vocabu
     unknown name, and for one that another module has registered.
     """
     universe = universe or universe_of()
-    first: dict[str, PromptedTask] = {}
     made: dict[str, _Task] = {}
     for name in names or (*universe.task_names(), *universe.mixture_names()):
         rates = []
         for task in universe.mixture_tasks(name):
-            if task.name not in first:
-                first[task.name], made[task.name] = task, _Task(task, places, vocabulary)
+            if task.name not in made:
+                made[task.name] = _Task(task, places, vocabulary)
                 _put(seqio.TaskRegistry, made[task.name])
-            is_first = task.splits == first[task.name].splits
-            rates.append((made[task.name] if is_first else _Task(task, places, vocabulary), task.rate))
+            first = made[task.name]
+            rates.append((first if first.prompted.splits == task.splits else _Task(task, places, vocabulary), task.rate))
         if name in universe.mixture_names():
             _put(seqio.MixtureRegistry, seqio.Mixture(name, rates))
 
@@ -58,13 +57,8 @@ class _Rows(seqio.FunctionDataSource):
         super().__init__(self._prompted, splits=tuple(task.splits))
 
     @property
-    def table_splits(self) -> tuple[str, ...]:
-        """The splits that the task's table has."""
-        return self._splits
-
-    @property
     def splits(self) -> tuple[str, ...]:
-        """Those of them that have rows; where nothing has, all, so that reading them says what is missing."""
+        """The table's splits that have rows; where none has, all, so that reading them says what is missing."""
         return tuple(filter(self._has_rows, self._splits)) or self._splits
 
     def _has_rows(self, split: str) -> bool:
@@ -89,7 +83,7 @@ class _Rows(seqio.FunctionDataSource):
 
 
 class _Task(seqio.Task):
-    """A prompted task as SeqIO's. A mixture passes over a split that it does not have."""
+    """A prompted task as SeqIO's. A mixture passes over it for a split that it does not have."""
 
     def __init__(self, task: PromptedTask, places: Callable[[], Places], vocabulary: seqio.Vocabulary):
         super().__init__(
@@ -110,11 +104,12 @@ class _Task(seqio.Task):
             metric_fns=[rank_accuracy if task.is_scored else exact_match],
             shuffle_buffer_size=_SHUFFLE_BUFFER,
         )
+        self.prompted = task
 
     @property
     def splits(self) -> tuple[str, ...]:
         """Where the task is cached, the splits with examples in the cache; else those with rows."""
-        return tuple(filter(self._is_cached, self.source.table_splits)) if self.cache_dir else self.source.splits
+        return tuple(filter(self._is_cached, self.prompted.splits)) if self.cache_dir else self.source.splits
 
     def _is_cached(self, split: str) -> bool:
         if split not in self._stats and not tf.io.gfile.exists(seqio.utils.get_cached_stats_path(self.cache_dir, split)):

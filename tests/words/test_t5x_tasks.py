@@ -97,7 +97,7 @@ def test_rows_come_from_where_the_environment_points(tasks: Any, data_dir: Path,
 
     with pytest.raises(InputError, match="T0JAX_DATA_DIR is not set"):
         read(IMDB, "train", use_cached=False)
-    assert set(seqio.TaskRegistry.get(IMDB).splits) == {"train", "validation", "test"}
+    assert set(seqio.TaskRegistry.get(IMDB).splits) == {"train", "test"}
     monkeypatch.setenv("T0JAX_DATA_DIR", str(data_dir))
     assert len(read(IMDB, "train", use_cached=False)) == 30
     assert seqio.TaskRegistry.get(IMDB).splits == ("train",)
@@ -139,8 +139,8 @@ def test_a_mixture_has_the_splits_of_its_own_table(tasks: Any) -> None:
     import seqio
 
     mixture = {task.name: task for task in seqio.MixtureRegistry.get("mini_t0_train").tasks}
-    assert mixture["ag_news_classify"].source.table_splits == ("train",)
-    assert seqio.TaskRegistry.get("ag_news_classify").source.table_splits == ("train", "validation", "test")
+    assert mixture["ag_news_classify"].prompted.splits == {"train": "test"}
+    assert seqio.TaskRegistry.get("ag_news_classify").prompted.splits == {"train": "train", "test": "test"}
     assert mixture["rotten_tomatoes_Sentiment_with_choices_"] is seqio.TaskRegistry.get(
         "rotten_tomatoes_Sentiment_with_choices_"
     )

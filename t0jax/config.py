@@ -157,6 +157,8 @@ class DataConfig(Checked):
     pack: bool = True
     packing_bins: int = 32
     """Rows that are open at once while packing, in each stream."""
+    narrow_targets: int | None = None
+    """A second, shorter length of targets: steps whose rows fit it have a decoder of this many positions. None: one shape."""
     num_streams: int = 1
     """Independent streams that make up a global batch: a multiple of the hosts, a divisor of batch_size. The data does not
     depend on the number of hosts, only on this."""
@@ -173,6 +175,8 @@ class DataConfig(Checked):
         lengths = self.task_feature_lengths
         is_good = set(lengths) == {"inputs", "targets"} and all(n > 0 for n in lengths.values())
         self._require(is_good, "task_feature_lengths", "{'inputs': n, 'targets': m}, both above 0")
+        narrow, targets = self.narrow_targets, lengths["targets"]
+        self._require(narrow is None or 0 < narrow < targets, "narrow_targets", f"None, or above 0 and below {targets} targets")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +190,8 @@ class TrainConfig(Checked):
     """Where a new run begins; the step goes on from its step. A run that has saved resumes from MODEL_DIR instead."""
     restore_optimizer: bool = True
     """Of initial_checkpoint_path; False, or a checkpoint without one, begins with fresh statistics at its step."""
+    allow_held_out: bool = False
+    """Train also on datasets that the tables hold out for zero-shot scoring, and on their families."""
     random_seed: int = 0
     microbatches: int = 1
     """Each batch is computed in this many parts whose gradients are summed in float32."""

@@ -25,6 +25,8 @@ COMMANDS = {
 }
 ACTIONS = {
     "tasks": {
+        "lint": "say what breaks wordings, on rows",
+        "overlap": "say what training rows have in common with held-out rows",
         "freeze": "make mixtures/templates.csv anew after a change of tables or templates (in a checkout)",
     }
 }

@@ -46,10 +46,13 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
     from t0jax.cli.prepare import with_cache
     from t0jax.cli.weights import open_vocabulary
     from t0jax.data.feed import open_feed
+    from t0jax.data.held_out import check_held_out
     from t0jax.data.universe import tasks_of
     from t0jax.training.loop import train
 
     tasks = tasks_of(described.data)
+    if not described.train.allow_held_out:
+        check_held_out(tasks, described.data)
     if described.data.vocabulary is not None:
         open_vocabulary(described)
     prepared = with_cache(described, tasks)

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import logging
 import pathlib
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,20 +11,25 @@ import numpy as np
 
 from t0jax.batch import Batch, Feed, RankExample
 from t0jax.config import DataConfig
-from t0jax.data.mixing import Schedule
+from t0jax.data.fill import SAMPLE, pack_sizes, shapes_of, sizes_of
+from t0jax.data.mixing import mix, open_splits
 from t0jax.data.packing import Rows, batch_rows
 from t0jax.data.reader import CachedSplit
+from t0jax.data.shapes import Shapes
 from t0jax.errors import InputError
 
 _PREFETCHED = 2  # batches
+_NARROW = "narrow_targets, wide steps"
 
 
 class _Batches(grain.IterDataset):
     """Batches of the rows of some streams; each stream is packed by itself and fills its own rows of every batch."""
 
-    def __init__(self, examples: grain.MapDataset, streams: range, data: DataConfig, vocab_size: int | None) -> None:
+    def __init__(
+        self, examples: grain.MapDataset, streams: range, data: DataConfig, shapes: Shapes, vocab_size: int | None
+    ) -> None:
         super().__init__()
-        self.examples, self.streams, self.data, self.vocab_size = examples, streams, data, vocab_size
+        self.examples, self.streams, self.data, self.shapes, self.vocab_size = examples, streams, data, shapes, vocab_size
 
     def __iter__(self) -> "_BatchIterator":
         return _BatchIterator(self)
@@ -38,32 +41,37 @@ class _BatchIterator(grain.DatasetIterator):
     def __init__(self, batches: _Batches) -> None:
         super().__init__()
         data = self._data = batches.data
-        self._vocab_size = batches.vocab_size
+        self._shapes, self._vocab_size = batches.shapes, batches.vocab_size
+        self._step = 0
         self._streams = {
             str(stream): Rows(
                 batches.examples,
-                first=stream,
-                stride=data.num_streams,
+                stream=stream,
+                num_streams=data.num_streams,
                 task_feature_lengths=data.task_feature_lengths,
                 num_open=data.packing_bins if data.pack else 0,
+                narrow_targets=data.narrow_targets,
             )
             for stream in batches.streams
         }
 
     def __next__(self) -> Batch:
         rows_each = self._data.batch_size // self._data.num_streams
-        rows = [next(stream) for stream in self._streams.values() for _ in range(rows_each)]
-        batch = batch_rows(rows, self._data.task_feature_lengths)
+        targets_length = self._shapes.targets_length(self._step)
+        self._step += 1
+        rows = [row for stream in self._streams.values() for row in stream.take(rows_each, targets_length)]
+        batch = batch_rows(rows, {"inputs": self._data.task_feature_lengths["inputs"], "targets": targets_length})
         for name in ("encoder_input_tokens", "decoder_target_tokens"):
             _check_tokens(batch[name], self._vocab_size, str(self._data.cache_dir))
         return batch
 
     def get_state(self) -> dict[str, Any]:
-        return {name: stream.get_state() for name, stream in self._streams.items()}
+        return {"step": self._step, "streams": {name: stream.get_state() for name, stream in self._streams.items()}}
 
     def set_state(self, state: dict[str, Any]) -> None:
+        self._step = state["step"]
         for name, stream in self._streams.items():
-            stream.set_state(state[name])
+            stream.set_state(state["streams"][name])
 
 
 class GrainFeed(Feed):
@@ -81,21 +89,25 @@ class GrainFeed(Feed):
         return next(self._iterator)
 
     def position(self) -> dict[str, Any]:
-        """`{"data": fingerprint, "streams": {stream: state}}` of this process's streams; hosts merge theirs by `streams`."""
-        return {"data": self._fingerprint, "streams": self._iterator.get_state()}
+        """`{"data": fingerprint, "step": n, "streams": {stream: state}}` of this process's streams; hosts merge `streams`."""
+        return {"data": self._fingerprint, **self._iterator.get_state()}
 
     def seek(self, position: dict[str, Any]) -> None:
-        """Go on from a `position` of the same data, whatever the number of hosts that saved it."""
+        """Go on from a `position` of the same data, whatever the number of hosts that saved it.
+
+        Only narrow_targets may have become None since: no row is lost by that.
+        """
         saved = position.get("data", {})
         for name, ours in self._fingerprint.items():
-            if (theirs := saved.get(name)) != ours:
+            if (theirs := saved.get(name)) != ours and (name, ours) != (_NARROW, None):
                 remedy = "resume with the settings and the cache it was saved with, or start in a new MODEL_DIR"
                 raise InputError(f"The saved position in the data is for {name} {theirs!r}, not {ours!r}; {remedy}.")
         streams = position["streams"]
         if absent := [name for name in self._names if name not in streams]:
             what = f"{len(streams)} of {self._fingerprint['num_streams']} streams and lacks stream {absent[0]}"
             raise InputError(f"The saved position in the data holds {what}: merge the positions that all hosts saved.")
-        self._iterator.set_state({name: streams[name] for name in self._names})
+        step = position.get("step", 0)  # positions before narrow steps have none
+        self._iterator.set_state({"step": step, "streams": {name: streams[name] for name in self._names}})
 
     def close(self) -> None:
         """Stop prefetching."""
@@ -112,43 +124,23 @@ def open_feed(
 ) -> GrainFeed:
     """This process's share of the global batches of a mixture, from data.cache_dir. An InputError for a token >= vocab_size.
 
-    Element i of the mixture goes to stream i % num_streams, and stream s fills rows s * batch_size // num_streams onwards of
-    every batch. A process has consecutive streams, so the global batch is the same for any number of processes.
+    The mixture's elements are dealt to num_streams streams; stream s fills rows s * batch_size // num_streams onwards of every
+    batch. A process has consecutive streams, so the global batch is the same for any number of processes.
     """
     if data.num_streams % process_count:
         remedy = "set DataConfig.num_streams to a multiple of the hosts"
         raise InputError(f"{data.num_streams} data streams cannot be shared by {process_count} processes; {remedy}.")
-    splits = _open_splits(data, tasks_with_rates)
-    sources = [grain.MapDataset.source(split) for split, _ in splits]
-    examples = grain.MapDataset.select_from_datasets(sources, _schedule(data, splits))
+    splits = open_splits(data, tasks_with_rates)
+    examples = mix(data, splits)
     each = data.num_streams // process_count
     streams = range(process_index * each, (process_index + 1) * each)
-    return GrainFeed(_Batches(examples, streams, data, vocab_size), _fingerprint(data, splits))
+    shapes = Shapes(data.task_feature_lengths["targets"])
+    if data.narrow_targets is not None:  # every host reads the same sample
+        shapes = shapes_of(pack_sizes(sizes_of(examples, SAMPLE), data), data)
+    return GrainFeed(_Batches(examples, streams, data, shapes, vocab_size), _fingerprint(data, splits, shapes))
 
 
-def _open_splits(data: DataConfig, tasks_with_rates: Sequence[tuple[str, float]]) -> list[tuple[CachedSplit, float]]:
-    """The splits that hold examples, with their rates."""
-    if data.cache_dir is None:
-        raise InputError("DataConfig.cache_dir is None; it must be the folder that `t0jax cache` wrote.")
-    for task, rate in tasks_with_rates:
-        if not rate > 0:
-            raise InputError(f"Task {task!r} has the rate {rate}; it must be above 0, or the task left out of the mixture.")
-    splits = [(CachedSplit(data.cache_dir, task, data.split), rate) for task, rate in tasks_with_rates]
-    if empty := [split.task for split, _ in splits if not len(split)]:
-        logging.getLogger(__name__).warning("%d tasks have no %s examples: %s", len(empty), data.split, ", ".join(empty))
-    if len(empty) == len(splits):
-        raise InputError(f"No task of {data.mixture_or_task_name!r} has an example in the cached split {data.split!r}.")
-    return [(split, rate) for split, rate in splits if len(split)]
-
-
-def _schedule(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> Schedule:
-    """The endless order of all examples."""
-    sizes = [min(len(split), data.num_examples or len(split)) for split, _ in splits]
-    seeds = [zlib.crc32(f"{data.shuffle_seed}/{split.task}".encode()) for split, _ in splits]  # far apart: epochs count on
-    return Schedule([rate for _, rate in splits], sizes, seeds)
-
-
-def _fingerprint(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> dict[str, Any]:
+def _fingerprint(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]], shapes: Shapes) -> dict[str, Any]:
     """What two feeds have in common if and only if they hand out the same batches, as JSON values."""
     tasks = [[split.task, rate, split.info, split.stats] for split, rate in splits]
     digest = hashlib.sha256(json.dumps(tasks, sort_keys=True).encode()).hexdigest()[:16]
@@ -157,6 +149,7 @@ def _fingerprint(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) 
         "mixture_or_task_name": data.mixture_or_task_name,
         "task_feature_lengths": dict(data.task_feature_lengths),
         **{name: getattr(data, name) for name in names},
+        _NARROW: data.narrow_targets and [data.narrow_targets, shapes.wide_steps],
         "tasks, rates and cached examples (digest)": digest,
     }
 

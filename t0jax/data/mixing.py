@@ -1,11 +1,17 @@
 """Which example of which task comes when in a mixture: by rate, shuffled, and known for every index without a history."""
 
+import logging
 import sys
+import zlib
 from collections.abc import Sequence
 
 import grain
 import numpy as np
 from jaxtyping import Int
+
+from t0jax.config import DataConfig
+from t0jax.data.reader import CachedSplit
+from t0jax.errors import InputError
 
 PERIOD = 1 << 20
 """Turns after which the schedule repeats; a rate is exact to half of 1/PERIOD of all. Grain's own mix costs a loop over
@@ -72,3 +78,36 @@ class Schedule(grain.transforms.DatasetSelectionMap):
         round_, place = divmod(index, len(self._task))
         task = int(self._task[place])
         return task, self._decks[task][round_ * int(self._counts[task]) + int(self._turn[place])]
+
+
+def next_of_stream(element: int, stream: int, num_streams: int) -> int:
+    """The element of a mixture that a stream has after this one of its own; its first is the element `stream`.
+
+    Each `num_streams` elements in a row are dealt to the streams one by one. The streams change places with every period:
+    one that had more turns of some task in it would have them in all periods.
+    """
+    start = (element // num_streams + 1) * num_streams
+    return start + (stream + start // PERIOD) % num_streams
+
+
+def open_splits(data: DataConfig, tasks_with_rates: Sequence[tuple[str, float]]) -> list[tuple[CachedSplit, float]]:
+    """The splits in data.cache_dir that hold examples, with their rates."""
+    if data.cache_dir is None:
+        raise InputError("DataConfig.cache_dir is None; it must be the folder that `t0jax cache` wrote.")
+    for task, rate in tasks_with_rates:
+        if not rate > 0:
+            raise InputError(f"Task {task!r} has the rate {rate}; it must be above 0, or the task left out of the mixture.")
+    splits = [(CachedSplit(data.cache_dir, task, data.split), rate) for task, rate in tasks_with_rates]
+    if empty := [split.task for split, _ in splits if not len(split)]:
+        logging.getLogger(__name__).warning("%d tasks have no %s examples: %s", len(empty), data.split, ", ".join(empty))
+    if len(empty) == len(splits):
+        raise InputError(f"No task of {data.mixture_or_task_name!r} has an example in the cached split {data.split!r}.")
+    return [(split, rate) for split, rate in splits if len(split)]
+
+
+def mix(data: DataConfig, splits: Sequence[tuple[CachedSplit, float]]) -> grain.MapDataset:
+    """The endless mixture of all examples, by number."""
+    sizes = [min(len(split), data.num_examples or len(split)) for split, _ in splits]
+    seeds = [zlib.crc32(f"{data.shuffle_seed}/{split.task}".encode()) for split, _ in splits]  # far apart: epochs count on
+    sources = [grain.MapDataset.source(split) for split, _ in splits]
+    return grain.MapDataset.select_from_datasets(sources, Schedule([rate for _, rate in splits], sizes, seeds))

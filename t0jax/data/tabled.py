@@ -40,6 +40,11 @@ class Tabled:
         return tables.read_exclusions(self._path("exclusions")) if self._has("exclusions") else ()
 
     @functools.cached_property
+    def trained(self) -> tuple[tuple[str, tuple[str, str | None]], ...]:
+        """The lines of trains_held_out.csv as (mixture, (dataset, subset))."""
+        return tables.read_trained(self._path("trains_held_out")) if self._has("trains_held_out") else ()
+
+    @functools.cached_property
     def frozen(self) -> dict[tuple[str, str | None], list[FrozenTemplate]]:
         """The lines of templates.csv, which only t0jax's own folder has."""
         return tables.read_frozen(frozen_path(self.folder))

@@ -109,6 +109,12 @@ def read_exclusions(path: Path) -> tuple[tuple[str, str], ...]:
     return tuple((line["mixture"], line["task"]) for _, line in _lines(path, ("mixture", "task", "reason")))
 
 
+def read_trained(path: Path) -> tuple[tuple[str, tuple[str, str | None]], ...]:
+    """trains_held_out.csv as (mixture, (dataset, subset)): held-out datasets that a mixture trains by design."""
+    lines = _lines(path, ("mixture", "dataset", "subset", "reason"))
+    return tuple((line["mixture"], (line["dataset"], line["subset"] or None)) for _, line in lines)
+
+
 def read_frozen(path: Path) -> dict[tuple[str, str | None], list[FrozenTemplate]]:
     """templates.csv by (dataset, subset), in the order of the templates' names."""
     frozen: dict[tuple[str, str | None], list[FrozenTemplate]] = {}

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from t0jax.errors import InputError
 from t0jax.training.log import Log, Window
-from t0jax.training.step import Metrics, Step
+from t0jax.training.step import Metrics, State, Step
 from t0jax.training.throughput import Load, Stopwatch, peak_flops
 
 
@@ -24,20 +24,28 @@ class Journal:
         self._peak, self._devices = peak_flops(mesh.devices.flat[0].device_kind), mesh.size
         self._stopwatch = Stopwatch()
         self._unread: tuple[int, Metrics, Load] | None = None
-        self._is_compiled = False
+        self._compiled: set[tuple[tuple[int, ...], ...]] = set()  # shapes of batches
         self._learning_rate: float | None = None  # of the last step that was read
         if self._peak is None:
             log.say(f"MFU is not reported: the peak FLOP/s of {mesh.devices.flat[0].device_kind!r} is not known.")
 
     def report_compilation(self, call: Step) -> Step:
-        """The same step, which says how long its first call took: tracing and compiling block, running does not."""
+        """The same step, which says how long its first call took with each shape of a batch; that is not training time.
 
-        def listened(*arguments: Any) -> Any:
-            began = time.perf_counter()
-            result = call(*arguments)
-            if not self._is_compiled:
-                self._is_compiled = True
-                self._log.say(f"Compiled the step in {time.perf_counter() - began:.1f} s.")
+        Tracing and compiling block, running does not.
+        """
+
+        def listened(state: State, batch: Any, key: Any) -> Any:
+            shapes = tuple(array.shape for array in batch.values())
+            if shapes in self._compiled:
+                return call(state, batch, key)
+            self._compiled.add(shapes)
+            with self.pause():
+                began = time.perf_counter()
+                result = call(state, batch, key)
+            rows, targets = batch["decoder_segment_ids"].shape
+            inputs = batch["encoder_segment_ids"].shape[1]
+            self._log.say(f"Compiled the step for {rows} rows of {inputs}/{targets} in {time.perf_counter() - began:.1f} s.")
             return result
 
         return listened

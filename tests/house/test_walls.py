@@ -15,7 +15,7 @@ RENDERS = (
     "t0jax.prompts",
     "t0jax.demo",
     "t0jax.tasks",
-    *(f"t0jax.data.{name}" for name in ("cache", "cached_split", "freeze", "prompting", "sources", "tasks")),
+    *(f"t0jax.data.{name}" for name in ("cache", "cached_split", "freeze", "lint", "overlap", "prompting", "sources", "tasks")),
 )
 NUMBERS = [
     module.name

@@ -11,7 +11,7 @@ import pytest
 from t0jax.batch import FEATURES
 from t0jax.config import DataConfig
 from t0jax.data.feed import open_feed
-from t0jax.data.mixing import Schedule, turns
+from t0jax.data.mixing import PERIOD, Schedule, next_of_stream, turns
 from t0jax.data.packing import Rows
 from t0jax.data.reader import CachedSplit
 from t0jax.data.records import RecordWriter, encode_example
@@ -126,10 +126,22 @@ def test_a_large_task_is_shuffled_whole_too():
     assert sorted(order) == list(range(70_000)) and order[:100] != sorted(order[:100])
 
 
+def test_streams_share_all_elements_and_change_places_with_every_period():
+    around = range(PERIOD - 60, PERIOD + 60)
+    for streams in (1, 4, 60):  # 60 divides no period
+        dealt = []
+        for stream in range(streams):
+            element = around[0] // streams * streams - 1  # the last one before a deal
+            while (element := next_of_stream(element, stream, streams)) <= around[-1]:
+                dealt.append(element)
+        assert sorted(element for element in dealt if element in around) == list(around)
+    assert [next_of_stream(PERIOD - 4, stream, 4) - PERIOD for stream in range(4)] == [1, 2, 3, 0]
+
+
 def test_packing_loses_and_repeats_nothing():
     sizes = np.random.default_rng(0).integers(1, 64, (5000, 2)) // [1, 4] + 1
     examples = [{"inputs": np.zeros(i, np.int32), "targets": np.full(t, n, np.int32)} for n, (i, t) in enumerate(sizes)]
-    rows = Rows(examples, first=0, stride=1, task_feature_lengths=LENGTHS, num_open=8)
+    rows = Rows(examples, stream=0, num_streams=1, task_feature_lengths=LENGTHS, num_open=8)
     done = [int(example["targets"][0]) for row in itertools.islice(rows, 1500) for example in row]
     still_open = [int(number) for row in rows.get_state()["open"] for number in row.split()]
     assert sorted(done + still_open) == list(range(rows.get_state()["next"]))
@@ -227,7 +239,7 @@ def test_rows_of_p3_like_lengths_are_97_percent_full():
         np.where(is_short, random.lognormal(1.4, 0.5, number), random.lognormal(4.0, 0.7, number)).clip(2, 256).astype(int)
     )
     examples = [{"inputs": np.zeros(i), "targets": np.zeros(t)} for i, t in zip(inputs, targets, strict=True)]
-    rows = Rows(examples, first=0, stride=1, task_feature_lengths={"inputs": 1024, "targets": 256}, num_open=32)
+    rows = Rows(examples, stream=0, num_streams=1, task_feature_lengths={"inputs": 1024, "targets": 256}, num_open=32)
     fill = [sum(len(example["inputs"]) for example in row) / 1024 for row in itertools.islice(rows, 1800)]
     assert np.mean(fill) >= 0.97
 

@@ -15,11 +15,12 @@ from tiny_run import MODEL, NumberedFeed, tiny_run
 from t0jax.checkpoints import whole
 from t0jax.checkpoints.orbax import Checkpoints
 from t0jax.errors import InputError
+from t0jax.model.flops import step_flops
 from t0jax.training.interruption import Stopped
 from t0jax.training.log import Log, drop_lines_after
 from t0jax.training.loop import Hook, train
 from t0jax.training.step import State
-from t0jax.training.throughput import Stopwatch, peak_flops
+from t0jax.training.throughput import Stopwatch, load_of, peak_flops
 
 
 def lines(folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -62,6 +63,20 @@ def test_every_line_says_what_the_issue_asks_for(finished: Finished) -> None:
     assert said[0]["mfu"] is None, "the peak of a CPU is not known"
     assert 0 < said[0]["encoder_fill"] <= 1
     assert list((folder / "tensorboard").iterdir())
+
+
+def test_batches_of_two_shapes_are_each_compiled_once_and_counted_by_their_own(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(tiny_run(tmp_path, train_steps=4, stats_period=4), NumberedFeed(8, 4), config_text="")
+    compiled = [line for line in capfd.readouterr().err.splitlines() if line.startswith("Compiled")]
+    assert [line.split(" in ")[0] for line in compiled] == [f"Compiled the step for 8 rows of 16/{t}" for t in (8, 4)]
+    feed = NumberedFeed(8, 4)
+    batches = [next(feed) for _ in range(4)]
+    tokens = sum(int((batch["decoder_segment_ids"] > 0).sum()) for batch in batches)
+    assert lines(tmp_path)[0]["decoder_fill"] == pytest.approx(tokens / (8 * (8 + 4 + 8 + 4)))
+    load = load_of(batches[1], MODEL, processes=2)
+    assert (load.encoder_slots, load.decoder_slots, load.flops) == (2 * 8 * 16, 2 * 8 * 4, step_flops(MODEL, 16, 16, 4))
 
 
 def test_a_finished_run_is_left_as_it_is(finished: Finished) -> None:

@@ -25,7 +25,7 @@ TRAINING = """
     sys.path.insert(0, tests)
     from tiny_run import MODEL, tiny_run
     from t0jax.checkpoints import whole
-    from t0jax.data.feed import open_feed
+    from t0jax.data import feed as feed_module
     from t0jax.training.loop import Hook, train
 
     def die(step, state):
@@ -35,8 +35,9 @@ TRAINING = """
             os.kill(os.getpid(), signal.SIGKILL)
 
     run = tiny_run(folder, model=dataclasses.replace(MODEL, dropout_rate=0.1), stats_period=3, data=dict(
-        cache_dir=cache, task_feature_lengths={"inputs": 16, "targets": 8}, packing_bins=4, num_streams=2))
-    feed = open_feed(run.data, [("one", 2), ("two", 1)], process_index=0, process_count=1)
+        cache_dir=cache, task_feature_lengths={"inputs": 16, "targets": 16}, packing_bins=4, num_streams=2, narrow_targets=13))
+    feed_module.SAMPLE = 4000  # of an even smaller cache
+    feed = feed_module.open_feed(run.data, [("one", 2), ("two", 1)], process_index=0, process_count=1)
     train(run, feed, config_text="", hooks=[Hook(1, die)])
     feed.close()
 """
@@ -89,6 +90,8 @@ def test_a_killed_run_resumed_equals_an_uninterrupted_one(tmp_path: pathlib.Path
     assert start(straight, cache) == 0
     assert start(killed, cache, dies_at=8) == -signal.SIGKILL
     assert whole.steps(killed) == [5]
+    streams = json.loads((killed / "checkpoint_5/position.json").read_text())["data"]["streams"]
+    assert any(stream["waiting"] for stream in streams.values()), "a wide row was put off by a narrow step"
     assert [line["step"] for line in said(killed)] == [3, 6], "the second line is beyond the checkpoint"
     assert start(killed, cache) == 0
     (state, position), (expected, expected_position) = restored(killed), restored(straight)

@@ -79,6 +79,17 @@ def test_microbatches_equal_one_batch(single) -> None:
     assert_same(train(MeshConfig(), 1, microbatches=4), single)
 
 
+def test_a_narrow_batch_trains_as_it_does_padded(single) -> None:
+    """Sharded and in microbatches; the state goes from a step of one shape into a step of the other."""
+    microbatches = 2
+    mesh, step = step_on(MeshConfig(data=2, fsdp=2, tensor=2), 8, microbatches)
+    padded = {name: np.pad(v, [(0, 0), (0, 4 * name.startswith("decoder"))]) for name, v in BATCH.items()}
+    state = jax.device_put(start(), state_shardings(MODEL, OPTIMIZER, mesh))
+    for batch in (padded, BATCH):
+        state, metrics = step(state, place_batch(mesh, batch, microbatches), KEY)
+    assert_same((state, jax.tree.map(float, metrics)), single)
+
+
 def test_sharded_start_equals_single_device_start() -> None:
     """Every device makes its own part of the same numbers."""
     sharded = initial_state(MODEL, OPTIMIZER, make_mesh(MeshConfig(data=2, fsdp=2, tensor=2)), jax.random.key(0))

@@ -25,6 +25,14 @@ def test_without_a_cache_and_without_rows_the_command_that_makes_one_is_named(tm
     assert not list(tmp_path.iterdir())
 
 
+def test_a_held_out_dataset_is_trained_on_only_when_it_is_allowed(tmp_path: pathlib.Path) -> None:
+    run = tiny_run(tmp_path, data={"mixture_or_task_name": "super_glue_rte"})
+    with pytest.raises(InputError, match=r"super_glue_rte trains on what is held out: .*ALLOW_HELD_OUT=True"):
+        train.run_training(run)
+    with pytest.raises(InputError, match="have no 'train' split"):
+        train.run_training(dataclasses.replace(run, train=dataclasses.replace(run.train, allow_held_out=True)))
+
+
 def test_rows_that_are_missing_end_with_the_status_of_the_cache(
     tmp_path: pathlib.Path, t5_vocabulary: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

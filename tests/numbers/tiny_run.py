@@ -21,16 +21,18 @@ MODEL = ModelConfig(
 
 
 class NumberedFeed:
-    """Batch n is made from the seed n; its place is n."""
+    """Batch n is made from the seed n, of targets_lengths in turn; its place is n."""
 
-    def __init__(self) -> None:
+    def __init__(self, *targets_lengths: int) -> None:
         self.at = 0
+        self._lengths = targets_lengths or (8,)
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
-        batch = synthetic_batch(batch_size=8, inputs_length=16, targets_length=8, vocab_size=64, segments=2, seed=self.at)
+        length = self._lengths[self.at % len(self._lengths)]
+        batch = synthetic_batch(batch_size=8, inputs_length=16, targets_length=length, vocab_size=64, segments=2, seed=self.at)
         self.at += 1
         return batch
 

@@ -156,7 +156,9 @@ def test_stats_count_heads_rates_and_repeats(capsys: pytest.CaptureFixture[str])
     assert imdb["repeats"] == pytest.approx(drawn / 25_000, abs=1e-3)
 
 
-def test_a_task_of_ones_own_is_trained_and_scored(write: Callable[..., Universe], vocabulary: Path, tmp_path: Path) -> None:
+def test_a_task_of_ones_own_is_trained_and_scored(
+    write: Callable[..., Universe], vocabulary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(**BISTRO | {"tasks": "dataset,train_size\nbistro,40\n"})
     rows = [{"review": f"The dog was {('awful', 'great')[n % 2]}.", "label": n % 2} for n in range(40)]
     for split in ("train", "validation"):
@@ -180,3 +182,9 @@ def test_a_task_of_ones_own_is_trained_and_scored(write: Callable[..., Universe]
     assert main(["eval", *own, *scored, f"--gin.CHECKPOINT_PATH={model}", f"--gin.EVAL_OUTPUT_DIR={scores}"]) == 0
     results = json.loads((scores / "results.json").read_text())
     assert results["tasks"]["bistro_did_they_like_it_score_eval"]["choices"] == 80
+    capsys.readouterr()
+    stats = ["tasks", "--tables", str(tmp_path), "--mixture", "bistro", "--stats", "--json"]
+    assert main([*stats, "--cache_dir", str(tmp_path / "cache"), "--inputs_length", "64", "--targets_length", "16"]) == 0
+    *_, sums = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sums["cached"]["examples"] == 32_768  # the first of an endless mixture
+    assert sums["examples"] == round(12_200 * 1024 * 64 * sums["cached"]["encoder_fill"] / sums["cached"]["mean_inputs"])

@@ -3,12 +3,16 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from t0jax.cli.flags import universe_from
 from t0jax.cli.tasks import print_json, print_table
 from t0jax.data.universe import PromptedTask
 from t0jax.errors import InputError
+
+if TYPE_CHECKING:
+    from t0jax.data.fill import FillReport
 
 TOKENS_AN_EXAMPLE = 187
 """Input tokens of an average P3 example, taken where no cache says better."""
@@ -18,35 +22,40 @@ FILL = 0.98
 
 def add_stats(parser: argparse.ArgumentParser) -> None:
     """Declare what a run of the mixture is like: T0's by default."""
-    parser.add_argument("--train_steps", type=int, default=12_200, metavar="N", help="of --stats: steps (default: T0's 12,200)")
-    parser.add_argument("--batch_size", type=int, default=1024, metavar="B", help="of --stats: packed rows (default: 1,024)")
-    parser.add_argument(
-        "--inputs_length", type=int, default=1024, metavar="S", help="of --stats: tokens a row (default: 1,024)"
-    )
+    numbers = {"train_steps": (12_200, "steps"), "batch_size": (1024, "packed rows a step")}
+    numbers |= {"inputs_length": (1024, "input tokens a row"), "targets_length": (256, "target tokens a row")}
+    for name, (default, what) in numbers.items():
+        parser.add_argument(
+            f"--{name}", type=int, default=default, metavar="N", help=f"of --stats: {what} (default: {default:,})"
+        )
+    parser.add_argument("--cache_dir", metavar="C", help="of --stats: tokens, truncation and fill of this cache")
 
 
 def stats(arguments: argparse.Namespace) -> int:
-    """Print one line a dataset and the sums; InputError without a mixture that trains."""
+    """Print one line a dataset and the sums; InputError without a mixture, or where the cache lacks a task of it."""
     if arguments.mixture is None:
         raise InputError("--stats is about a mixture: give --mixture M.")
-    for name in ("train_steps", "batch_size", "inputs_length"):
+    for name in ("train_steps", "batch_size", "inputs_length", "targets_length"):
         if getattr(arguments, name) < 1:
             raise InputError(f"--{name} is {getattr(arguments, name)}; it must be above 0.")
     tasks = universe_from(arguments).mixture_tasks(arguments.mixture)
-    step = arguments.batch_size * arguments.inputs_length * FILL / TOKENS_AN_EXAMPLE
-    lines = by_dataset(tasks, examples=arguments.train_steps * step)
+    cached = _measure(arguments, tasks) if arguments.cache_dir else None
+    tokens, fill = (cached.mean_inputs, cached.encoder_fill) if cached else (TOKENS_AN_EXAMPLE, FILL)
+    drawn = arguments.train_steps * arguments.batch_size * arguments.inputs_length * fill / tokens
+    lines = by_dataset(tasks, examples=drawn)
+    sums = {name: sum(line[name] for line in lines) for name in ("tasks", "rate")}
     if arguments.json:
-        print_json([*lines, {"mixture": arguments.mixture, **_sums(lines)}])
+        measured = {"cached": asdict(cached)} if cached else {}
+        print_json([*lines, {"mixture": arguments.mixture, "examples": round(drawn), **sums, **measured}])
         return 0
     print_table(lines)
-    sums = _sums(lines)
     print(f"{sums['tasks']} tasks of {len(lines)} datasets, total rate {sums['rate']:,.6g}", file=sys.stderr)
-    if any(line["repeats"] is not None for line in lines):
-        print(
-            f"repeats: how often {arguments.train_steps:,} steps of {arguments.batch_size:,} packed rows see each row, under "
-            f"any wording, at {TOKENS_AN_EXAMPLE} input tokens an example (assumed) and {FILL:.0%} fill",
-            file=sys.stderr,
-        )
+    if not all(task.is_scored for task in tasks):
+        run = f"{arguments.train_steps:,} steps of {arguments.batch_size:,} packed rows"
+        basis = f"{tokens:.4g} input tokens an example and {fill:.1%} fill, {'measured' if cached else 'assumed'}"
+        print(f"repeats: how often {run} see each row, under any wording ({basis})", file=sys.stderr)
+    if cached:
+        print(_sentence(cached), file=sys.stderr)
     return 0
 
 
@@ -60,7 +69,7 @@ def by_dataset(tasks: Sequence[PromptedTask], *, examples: float) -> list[dict[s
     for (dataset, subset), members in groups.items():
         rate, rows = sum(task.rate for task in members), members[0].train_size
         share = rate / total
-        is_scored = all(task.is_scored for task in members)
+        is_drawn = rows and not all(task.is_scored for task in members)
         lines.append(
             {
                 "dataset": dataset,
@@ -69,11 +78,30 @@ def by_dataset(tasks: Sequence[PromptedTask], *, examples: float) -> list[dict[s
                 "train_size": rows,
                 "rate": rate,
                 "share": round(share, 6),
-                "repeats": None if is_scored or not rows else round(examples * share / rows, 3),
+                "repeats": round(examples * share / rows, 3) if is_drawn else None,
             }
         )
     return lines
 
 
-def _sums(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {name: sum(line[name] for line in lines) for name in ("tasks", "rate")}
+def _measure(arguments: argparse.Namespace, tasks: Sequence[PromptedTask]) -> "FillReport":
+    """Tokens, truncation and fill of a sample of the cached mixture, packed as training packs it."""
+    from t0jax.config import DataConfig
+    from t0jax.data.fill import measure
+
+    if any(task.is_scored for task in tasks):
+        raise InputError(f"{arguments.mixture} is scored, not packed for training: leave --cache_dir out.")
+    data = DataConfig(
+        mixture_or_task_name=arguments.mixture,
+        cache_dir=arguments.cache_dir,
+        task_feature_lengths={"inputs": arguments.inputs_length, "targets": arguments.targets_length},
+    )
+    return measure(data, [(task.name, task.rate) for task in tasks])
+
+
+def _sentence(cached: "FillReport") -> str:
+    return (
+        f"cached: {cached.examples:,} examples of {cached.mean_inputs:.1f} input and {cached.mean_targets:.1f} target tokens, "
+        f"{cached.truncated_inputs:.2%} and {cached.truncated_targets:.2%} of them cut, packed into {cached.rows:,} rows: "
+        f"encoder fill {cached.encoder_fill:.1%}, decoder fill {cached.decoder_fill:.1%}"
+    )

@@ -1,0 +1,1 @@
+"""What breaks wordings: templates against the rows that they are for."""

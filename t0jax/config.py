@@ -162,6 +162,8 @@ class DataConfig(Checked):
     """Folders of the user's own tables of tasks and mixtures, beside t0jax's."""
     cap_rule: str | None = None
     """How rates are capped: released, t_few or prose; None: as each mixture says."""
+    skip_missing: bool = False
+    """Go on without tasks that no source has rows of; every report says so."""
     split: str = "train"
     task_feature_lengths: Mapping[str, int] = field(default_factory=lambda: {"inputs": 1024, "targets": 256})
     batch_size: int = 128

@@ -37,13 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     evaluation = read_evaluation(str(_output_dir(described)))
     model = "the untrained model" if described.evaluate.checkpoint_path is None else described.evaluate.checkpoint_path
-    print_table(evaluation.outcomes, comparisons={}, title=f"{described.data.mixture_or_task_name}, {model}")
+    title = f"{described.data.mixture_or_task_name}, {model}"
+    print_table(evaluation.outcomes, comparisons={}, title=title, notes=evaluation.warnings)
     return 0
 
 
 def run_evaluation(described: Run) -> dict[str, Any]:
     """Cache what is not cached, score all choices, write both files, and return what `results.json` holds."""
-    from t0jax.cli.prepare import with_cache
+    from t0jax.cli.prepare import with_cache, without_missing
     from t0jax.cli.weights import open_model, open_vocabulary
     from t0jax.evaluation.engine import evaluate
     from t0jax.evaluation.score import Scorer
@@ -54,7 +55,9 @@ def run_evaluation(described: Run) -> dict[str, Any]:
     opened = open_model(described)  # first: a wrong checkpoint is found before minutes of caching
     if opened.checkpoint is None:
         print("t0jax: no CHECKPOINT_PATH is given: this scores the untrained model.", file=sys.stderr)
-    cache_dir = Path(str(with_cache(described, tasks).data.cache_dir))
+    prepared = with_cache(described, tasks)
+    cache_dir = Path(str(prepared.data.cache_dir))
+    there, missing = without_missing(prepared, tasks)
     scorer = Scorer(
         opened.model,
         opened.params,
@@ -68,10 +71,11 @@ def run_evaluation(described: Run) -> dict[str, Any]:
         "checkpoint": opened.checkpoint,
         "step": opened.step,
         "config": run_text(described),
-        "skipped_rows": _skipped_rows(cache_dir, tasks, data.split),
+        "skipped_rows": _skipped_rows(cache_dir, there, data.split),
+        "missing_tasks": missing,
     }
-    examples = list(_examples(described, cache_dir, tasks))
-    return evaluate(scorer, examples, origins_of(tasks), output_dir, about=about)
+    examples = list(_examples(described, cache_dir, there))
+    return evaluate(scorer, examples, origins_of(there), output_dir, about=about)
 
 
 def scored_tasks(data: DataConfig) -> "tuple[PromptedTask, ...]":

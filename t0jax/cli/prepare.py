@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from t0jax.config import Run
+from t0jax.data.missing import missing_tasks
 from t0jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
     cache_dir, split, mixture = _cache_dir(run), run.data.split, run.data.mixture_or_task_name
     command = ["t0jax", "cache", "--mixture", mixture, *_flags(run, cache_dir)]
     if (remedy := _remedy(run)) is not None:
-        missing = [task.name for task in tasks if not (run.data.use_cached_tasks and is_cached(cache_dir, task.name, split))]
+        skipped = missing_tasks(cache_dir, [task.name for task in tasks], split) if run.data.skip_missing else {}
+        asked = [task.name for task in tasks if task.name not in skipped]
+        missing = [name for name in asked if not (run.data.use_cached_tasks and is_cached(cache_dir, name, split))]
         if missing:
             why = f"have no {split!r} split in" if run.data.use_cached_tasks else "shall not be taken (USE_CACHED_TASKS) from"
             raise InputError(
@@ -45,13 +48,21 @@ def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
                 f"cache them with `{shlex.join(command)}`."
             )
         return str(cache_dir)
-    if not run.data.use_cached_tasks:
-        for task in tasks:
-            _info(cache_dir, task.name, split).unlink(missing_ok=True)
     status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
     if status != 0:
         raise SystemExit(status)
     return str(cache_dir)
+
+
+def without_missing(run: Run, tasks: "Sequence[PromptedTask]") -> "tuple[list[PromptedTask], dict[str, str]]":
+    """The tasks that the cache holds, and those that it was allowed to skip, each with the reason. InputError without any."""
+    missing: dict[str, str] = {}
+    if run.data.skip_missing:
+        missing = missing_tasks(str(run.data.cache_dir), [task.name for task in tasks], run.data.split)
+    there = [task for task in tasks if task.name not in missing]
+    if not there:
+        raise InputError(f"No source has rows of any task of {run.data.mixture_or_task_name}. {next(iter(missing.values()))}")
+    return there, missing
 
 
 def _remedy(run: Run) -> str | None:
@@ -66,11 +77,7 @@ def _remedy(run: Run) -> str | None:
 
 def is_cached(cache_dir: Path, task: str, split: str) -> bool:
     """Whether the cache holds this split of the task: its info is written last."""
-    return _info(cache_dir, task, split).is_file()
-
-
-def _info(cache_dir: Path, task: str, split: str) -> Path:
-    return cache_dir / task / f"info.{split}.json"
+    return (cache_dir / task / f"info.{split}.json").is_file()
 
 
 def _cache_dir(run: Run) -> Path:
@@ -95,5 +102,6 @@ def _flags(run: Run, cache_dir: Path) -> list[str]:
     }
     if data.num_examples is not None:
         flags["--num_examples"] = str(data.num_examples)
+    switches = {"--overwrite": not data.use_cached_tasks, "--skip_missing": data.skip_missing}
     tables = [word for folder in data.tables for word in ("--tables", folder)]
-    return [*(word for flag in flags.items() for word in flag), *tables]
+    return [*(word for flag in flags.items() for word in flag), *tables, *(name for name, is_on in switches.items() if is_on)]

@@ -33,6 +33,7 @@ MACROS: Mapping[str, tuple[tuple[str, str], ...]] = {
         "MODEL_DIR": "train.model_dir",
         "NUM_EXAMPLES": "data.num_examples",
         "RANDOM_SEED": "train.random_seed data.shuffle_seed",
+        "SKIP_MISSING": "data.skip_missing",
         "SPLIT": "data.split",
         "TABLES": "data.tables",
         "TASK_FEATURE_LENGTHS": "data.task_feature_lengths",

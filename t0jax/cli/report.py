@@ -1,6 +1,7 @@
 """`t0jax report`: accuracy per wording, median and spread per dataset, on the terminal, as JSON, HTML or SVG."""
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -32,9 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
         write_html(Path(arguments.html), title, outcomes, comparisons=comparisons, facts=evaluations[0].facts)
     if arguments.svg:
         write_svg(Path(arguments.svg), outcomes, comparisons=comparisons, title=title)
+    notes = [note for evaluation in evaluations for note in evaluation.warnings]
     if arguments.json:
+        for note in notes:
+            print(f"t0jax: {note}", file=sys.stderr)
         for line in json_lines(outcomes, comparisons=comparisons):
             print(line)
     else:
-        print_table(outcomes, comparisons=comparisons, title=title)
+        print_table(outcomes, comparisons=comparisons, title=title, notes=notes)
     return 0

@@ -43,11 +43,12 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
         raise InputError("The run has no MODEL_DIR to save in: give --gin.MODEL_DIR=DIR.")
     import jax
 
-    from t0jax.cli.prepare import with_cache
+    from t0jax.cli.prepare import with_cache, without_missing
     from t0jax.cli.weights import open_vocabulary
     from t0jax.data.feed import open_feed
     from t0jax.data.held_out import check_held_out
     from t0jax.data.universe import tasks_of
+    from t0jax.report.evaluation import incomplete
     from t0jax.training.loop import train
 
     tasks = tasks_of(described.data)
@@ -56,7 +57,11 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
     if described.data.vocabulary is not None:
         open_vocabulary(described)
     prepared = with_cache(described, tasks)
-    rates = [(task.name, task.rate) for task in tasks]
+    there, missing = without_missing(prepared, tasks)
+    note = incomplete(described.data.mixture_or_task_name, missing)
+    if note and jax.process_index() == 0:
+        print(f"t0jax: {note}", file=sys.stderr, flush=True)
+    rates = [(task.name, task.rate) for task in there]
     feed = open_feed(
         prepared.data,
         rates,
@@ -65,6 +70,8 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
         vocab_size=described.model.vocab_size,
     )
     try:
-        return train(prepared, feed, config_text=run_text(described), hooks=hooks)
+        without = (f"# Without {task}: {' '.join(reason.split())}\n" for task, reason in missing.items())
+        text = run_text(described) + "".join(without)
+        return train(prepared, feed, config_text=text, hooks=hooks)
     finally:
         feed.close()

@@ -9,6 +9,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from t0jax.data.missing import missing_tasks
 from t0jax.data.records import RecordFile, decode_example
 from t0jax.errors import InputError, did_you_mean
 
@@ -32,14 +33,41 @@ class CachedSplit:
         if absent := [name for name in self._features if self.info and name not in self.info.get("features", {})]:
             raise InputError(f"{self.folder}: the {split} split has no feature {absent[0]!r}; {self._remedy}.")
         number = self.info.get("num_shards", 0)  # SeqIO writes an empty info for a split without examples
-        self._shards = [RecordFile(self._shard_path(shard, number)) for shard in range(number)]
-        self._ends = list(itertools.accumulate(len(shard) for shard in self._shards))
+        self._paths = [self._shard_path(shard, number) for shard in range(number)]
+        self._shards: dict[int, RecordFile] = {}
+        lengths = self._said_lengths() if "shards" in self.info else [len(self._shard(shard)) for shard in range(number)]
+        self._ends = list(itertools.accumulate(lengths))
         expected = self.stats.get("examples")
         if len(self) != expected:
             what = f"stats.{split}.json counts {expected} examples, its {number} shards hold {len(self)}"
             raise InputError(f"{self.folder}: {what}; {self._remedy}.")
 
+    def _said_lengths(self) -> list[int]:
+        """How many examples each shard holds, as our own info says. Shards of other sizes than it says are refused unopened."""
+        try:
+            said = [(int(shard["bytes"]), int(shard["examples"])) for shard in self.info["shards"]]
+            sizes = dict(zip(self._paths, (size for size, _ in said), strict=True))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.folder}/info.{self.split}.json is damaged ({error}); {self._remedy}.") from error
+        for path, size in sizes.items():
+            if (found := path.stat().st_size) != size:
+                raise InputError(f"{path} has {found:,} bytes where its info says {size:,}: it was changed; {self._remedy}.")
+        return [examples for _, examples in said]
+
+    def _shard(self, shard: int) -> RecordFile:
+        """A shard, opened when it is first read: a mixture has thousands."""
+        if shard not in self._shards:
+            records = RecordFile(self._paths[shard])
+            if "shards" in self.info and len(records) != (said := self.info["shards"][shard]["examples"]):
+                raise InputError(
+                    f"{self._paths[shard]} holds {len(records)} examples where its info says {said}; {self._remedy}."
+                )
+            self._shards[shard] = records
+        return self._shards[shard]
+
     def _not_cached(self, cache_dir: pathlib.Path) -> InputError:
+        if reason := missing_tasks(cache_dir, [self.task], self.split).get(self.task):
+            return InputError(f"Task {self.task!r} was skipped when {cache_dir} was made: {reason}")
         if self.folder.is_dir():
             return InputError(f"{self.folder} has no file COMPLETED: caching did not finish; {self._remedy}.")
         cached = [path.parent.name for path in cache_dir.glob("*/COMPLETED")]
@@ -69,7 +97,7 @@ class CachedSplit:
         """The chosen features of one example, int32; an InputError when its record is damaged."""
         place = range(len(self))[index]
         shard = bisect.bisect_right(self._ends, place)
-        record = self._shards[shard][place - self._ends[shard]]  # counted from the shard's end
+        record = self._shard(shard)[place - self._ends[shard]]  # counted from the shard's end
         try:
             decoded = decode_example(record, self._features)
         except KeyError as error:

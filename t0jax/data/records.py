@@ -1,22 +1,31 @@
 """TFRecord files of `tf.train.Example`, written and read without TensorFlow: framing, checksums, protobuf."""
 
 import array
+import errno
 import functools
 import mmap
 import pathlib
+import resource
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from t0jax.errors import InputError
 
+try:  # in C; NumPy comes to the same numbers, 20 times slower
+    import google_crc32c
+except ImportError:
+    google_crc32c = None
+
 _HEADER = 12  # uint64 length and its masked crc32c; the payload and its masked crc32c (4 bytes) follow
 _FRAME = _HEADER + 4
 _BLOCK = 1024
 _MAX32 = 0xFFFFFFFF
+_MAX_REMEMBERED = 1 << 17
+_Content = TypeVar("_Content")
 
 
 @functools.cache
@@ -32,7 +41,13 @@ def _crc_tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 def masked_crc32c(payload: bytes) -> int:
-    """TFRecord's checksum of `payload`. CRC is linear, so a block is one table look-up per byte and one XOR over them all."""
+    """TFRecord's checksum of `payload`."""
+    crc = _crc32c(payload) if google_crc32c is None else google_crc32c.value(payload)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & _MAX32
+
+
+def _crc32c(payload: bytes) -> int:
+    """CRC-32C with NumPy. It is linear, so a block is one table look-up per byte and one XOR over them all."""
     table, begins = _crc_tables()
     values, crc = np.frombuffer(payload, np.uint8).astype(np.int64), _MAX32
     whole = len(values) - len(values) % _BLOCK if len(values) % _BLOCK < 4 else len(values)
@@ -42,8 +57,14 @@ def masked_crc32c(payload: bytes) -> int:
         crc = int(np.bitwise_xor.reduce(table.take(block + begins[_BLOCK - len(block) :])))
     for value in values[whole:].tolist():  # fewer than four bytes: the register does not fit into them
         crc = int(table[begins[-1] + ((crc ^ value) & 255)]) ^ (crc >> 8)
-    crc ^= _MAX32
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & _MAX32
+    return crc ^ _MAX32
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _header(length: int) -> bytes:
+    """What stands before a record of this length. Lengths recur."""
+    packed = struct.pack("<Q", length)
+    return packed + struct.pack("<I", masked_crc32c(packed))
 
 
 def index_path(path: pathlib.Path) -> pathlib.Path:
@@ -60,9 +81,7 @@ class RecordWriter:
 
     def write(self, record: bytes) -> None:
         """Append one record; OSError when the disk is full."""
-        length = struct.pack("<Q", len(record))
-        checks = (struct.pack("<I", masked_crc32c(part)) for part in (length, record))
-        self._file.write(length + next(checks) + record + next(checks))
+        self._file.write(_header(len(record)) + record + struct.pack("<I", masked_crc32c(record)))
         self._starts.append(self._starts[-1] + _FRAME + len(record))
 
     def close(self) -> None:
@@ -79,18 +98,47 @@ class RecordWriter:
         self._file.close() if kind else self.close()
 
 
+def _mapped(path: pathlib.Path) -> bytes | mmap.mmap:
+    """The bytes of a file."""
+    with open(path, "rb") as file:
+        is_empty = not file.seek(0, 2)  # an empty file cannot be mapped
+        return b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _opened(read: Callable[[pathlib.Path], _Content], path: pathlib.Path) -> _Content:
+    """`read(path)`. A mapped file stays open, so the first limit on open files, often 1,024, is raised to the system's last."""
+    try:
+        return read(path)
+    except OSError as error:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if error.errno != errno.EMFILE:
+            raise
+        if soft == hard:
+            raise InputError(
+                f"{path} cannot be opened: {soft} files are open, no more are allowed; raise `ulimit -n`."
+            ) from error
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        return read(path)
+
+
 class RecordFile(Sequence[bytes]):
     """A TFRecord file as a sequence of records. Every record read is checked. A file without an index is walked at opening."""
 
     def __init__(self, path: pathlib.Path) -> None:
         """An InputError when the framing is broken or the file ends within a record."""
         self._path = pathlib.Path(path)
-        with open(path, "rb") as file:
-            is_empty = not file.seek(0, 2)  # an empty file cannot be mapped
-            self._bytes: bytes | mmap.mmap = b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        index = index_path(self._path)
-        starts = np.load(index) if index.is_file() else None
-        self._starts = starts if starts is not None and starts[-1] == len(self._bytes) else self._walk()
+        self._bytes = _opened(_mapped, self._path)
+        starts = self._index()
+        self._starts = self._walk() if starts is None else starts
+
+    def _index(self) -> np.ndarray | None:
+        """Where each record's frame starts, as the index says, if it is one of this file."""
+        try:
+            starts = _opened(np.load, index_path(self._path))
+        except (FileNotFoundError, ValueError, EOFError):  # none, or not whole
+            return None
+        is_one = starts.dtype == np.int64 and starts.ndim == 1 and len(starts) > 0 and starts[-1] == len(self._bytes)
+        return starts if is_one else None
 
     def _walk(self) -> np.ndarray:
         """Where each record's frame starts, and where the last one ends."""
@@ -117,7 +165,8 @@ class RecordFile(Sequence[bytes]):
         index %= len(self)
         start, end = int(self._starts[index]) + _HEADER, int(self._starts[index + 1]) - 4
         record = self._bytes[start:end]
-        if masked_crc32c(record) != struct.unpack_from("<I", self._bytes, end)[0]:
+        whole = _header(len(record)), struct.pack("<I", masked_crc32c(record))
+        if (self._bytes[start - _HEADER : start], self._bytes[end : end + 4]) != whole:
             raise self._broken(index, "does not match its checksum")
         return record
 
@@ -160,20 +209,62 @@ def _example_class() -> Any:
 
 
 def encode_example(features: Mapping[str, Any]) -> bytes:
-    """A serialized tf.train.Example. Integers and booleans become int64, floats float32, str UTF-8; arrays are flattened."""
-    example = _example_class()()
-    for name in sorted(features):
-        feature, values = example.features.feature[name], np.asarray(features[name])
-        if values.dtype.kind in "biu":
-            feature.int64_list.SetInParent()  # or an empty list would have no kind
-            feature.int64_list.value.extend(values.ravel().astype(np.int64).tolist())
-        elif values.dtype.kind == "f":
-            feature.float_list.SetInParent()
-            feature.float_list.value.extend(values.ravel().tolist())
-        else:
-            texts = [features[name]] if isinstance(features[name], str | bytes) else list(features[name])
-            feature.bytes_list.value.extend(text.encode() if isinstance(text, str) else text for text in texts)
-    return example.SerializeToString(deterministic=True)
+    """A serialized tf.train.Example. Integers and booleans become int64, floats float32, str UTF-8; arrays are flattened.
+
+    Written byte by byte, names in their order: what protobuf serializes, without making its objects.
+    """
+    entries = [_block(b"\n", _key(name) + _block(b"\x12", _feature(features[name]))) for name in sorted(features)]
+    return _block(b"\n", b"".join(entries))
+
+
+@functools.lru_cache
+def _key(name: str) -> bytes:
+    return _block(b"\n", name.encode())
+
+
+class _Varints(dict[int, bytes]):
+    """Integers in protobuf's variable length. Those that tokens have are remembered."""
+
+    def __missing__(self, number: int) -> bytes:
+        rest, encoded = number % 2**64, bytearray()
+        while rest > 0x7F:
+            encoded.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        encoded.append(rest)
+        if 0 <= number < _MAX_REMEMBERED:
+            self[number] = bytes(encoded)
+        return bytes(encoded)
+
+
+_varints = _Varints()
+
+
+def _block(tag: bytes, content: bytes) -> bytes:
+    """A field of protobuf's that holds bytes, a message or packed numbers; `tag` is its number << 3 | 2."""
+    return tag + _varints[len(content)] + content
+
+
+def _feature(value: Any) -> bytes:
+    """A tf.train.Feature: one of bytes_list, float_list and int64_list."""
+    if isinstance(value, str | bytes):
+        return _block(b"\n", _text(value))
+    if isinstance(value, list) and (not value or type(value[0]) is int):
+        return _block(b"\x1a", _packed(value))
+    if isinstance(value, list | tuple) and isinstance(value[0], str | bytes):
+        return _block(b"\n", b"".join(map(_text, value)))
+    numbers = np.asarray(value).ravel()
+    if numbers.dtype.kind == "f":
+        return _block(b"\x12", _block(b"\n", numbers.astype("<f4").tobytes()) if numbers.size else b"")
+    return _block(b"\x1a", _packed(numbers.astype(np.int64).tolist()))
+
+
+def _packed(numbers: Iterable[int]) -> bytes:
+    content = b"".join(map(_varints.__getitem__, numbers))
+    return _block(b"\n", content) if content else b""
+
+
+def _text(text: str | bytes) -> bytes:
+    return _block(b"\n", text.encode() if isinstance(text, str) else text)
 
 
 def decode_example(record: bytes, names: Sequence[str] | None = None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from t0jax import rank
 from t0jax.errors import InputError
 from t0jax.report.comparison import Comparisons, marks_of
+from t0jax.report.page import INCOMPLETE
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,17 @@ class Evaluation:
     results: Mapping[str, Any]
 
     @property
+    def warnings(self) -> list[str]:
+        """What is to be said before anything else."""
+        note = incomplete(str(self.results.get("mixture")), self.results.get("missing_tasks") or {})
+        return [f"{self.label}: {note}"] if note else []
+
+    @property
     def facts(self) -> dict[str, str]:
         """What a reader has to know of the run, as text."""
         counts = self.results.get("counts") or {}
         about = {
+            INCOMPLETE: " ".join(self.warnings),
             "Mixture": self.results.get("mixture"),
             "Split": self.results.get("split"),
             "Checkpoint": self.results.get("checkpoint") or "none (random initialisation)",
@@ -36,6 +44,15 @@ class Evaluation:
             "Recipe": self.results.get("config_sha256", "")[:12],
         }
         return {name: str(value) for name, value in about.items() if value not in (None, "")}
+
+
+def incomplete(mixture: str, missing: Mapping[str, str]) -> str | None:
+    """That a mixture was used without the tasks that are `missing`, each with its reason; None when it was whole."""
+    if not missing:
+        return None
+    names, reason = list(missing), next(iter(missing.values()))
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{mixture} is incomplete, {len(names)} of its tasks had no rows: {listed}. {reason}"
 
 
 def read_evaluation(where: str) -> Evaluation:

@@ -8,6 +8,9 @@ from t0jax.report.comparison import Comparisons, percent, percentage, sentence
 from t0jax.report.figure import COLOURS, clean, families, figure
 from t0jax.report.files import write_whole
 
+INCOMPLETE = "Incomplete"
+"""The fact that stands at the top too."""
+
 STYLE = """
 :root{color-scheme:light}
 *{box-sizing:border-box}
@@ -66,6 +69,7 @@ def page(
     sections = [
         f"<h1>{clean(title)}</h1>",
         f'<p class="lead">{clean(_lead(outcomes))}</p>',
+        f'<p class="verdict">{clean(facts[INCOMPLETE])}</p>' if INCOMPLETE in facts else "",
         f'<figure class="card figure" style="margin:0">{drawn}</figure>',
         _section("Every dataset", f'<div class="card scroll">{_outcome_table(outcomes, comparisons)}</div>'),
         _section("In words", f'<div class="card">{_list([sentence(outcome) for outcome in outcomes])}</div>'),

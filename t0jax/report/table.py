@@ -16,13 +16,20 @@ PLAIN_WIDTH = 160
 
 
 def print_table(
-    outcomes: Sequence[DatasetOutcome], *, comparisons: Comparisons, title: str, console: Console | None = None
+    outcomes: Sequence[DatasetOutcome],
+    *,
+    comparisons: Comparisons,
+    title: str,
+    notes: Sequence[str] = (),
+    console: Console | None = None,
 ) -> None:
-    """Print one line a dataset: baselines, comparisons, median and IQR over wordings, interval, verdict."""
+    """Print `notes`, and one line a dataset: baselines, comparisons, median and IQR over wordings, interval, verdict."""
     if console is None:
         console = Console()
         if not console.is_terminal:
             console = Console(width=PLAIN_WIDTH)
+    for note in notes:
+        console.print(note, style="yellow", markup=False, highlight=False)
     console.print(_table(outcomes, comparisons, title))
 
 

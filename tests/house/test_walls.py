@@ -14,7 +14,10 @@ WORDS_ONLY = ("tensorflow", "seqio", "t5", "datasets", "tensorflow_datasets", "j
 RENDERS = (
     "t0jax.prompts",
     "t0jax.demo",
-    *(f"t0jax.data.{name}" for name in ("cache", "cached_split", "freeze", "lint", "overlap", "prompting", "sources", "tasks")),
+    *(
+        f"t0jax.data.{name}"
+        for name in ("beam", "cache", "freeze", "lint", "overlap", "prompting", "sources", "tasks", "units")
+    ),
 )
 NUMBERS = [
     module.name

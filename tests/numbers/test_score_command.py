@@ -13,6 +13,7 @@ from t0jax.checkpoints.orbax import Checkpoints
 from t0jax.cli import main
 from t0jax.cli.eval import origins_of
 from t0jax.cli.recipe import read_run, run_text
+from t0jax.data.missing import record_missing
 from t0jax.data.records import RecordWriter, encode_example
 from t0jax.data.universe import mixture_tasks, task
 from t0jax.data.vocabulary import Vocabulary
@@ -116,6 +117,24 @@ def test_report_shows_an_evaluation_beside_the_untrained_model(place, scored, ca
     assert "super_glue/rte" in page.read_text() and "super_glue/rte" in picture.read_text()
     assert main(["report", str(scored)]) == 0
     assert "super_glue/rte" in capsys.readouterr().out
+
+
+def test_tasks_without_rows_are_left_out_only_when_that_was_asked_for_and_every_report_says_so(place, capsys):
+    mixture = "super_glue_rte_score_eval"
+    others = [one.name for one in mixture_tasks(mixture) if one.name != TASK]
+    for name in others:
+        record_missing(place / "cache", name, "validation", "No source has it.")
+    bindings = [f"--gin.MIXTURE_OR_TASK_NAME={mixture}", "--gin.CHECKPOINT_PATH=None"]
+    assert evaluate(place, "part", *bindings) == 2
+    assert "have no 'validation' split" in capsys.readouterr().err
+    assert evaluate(place, "part", *bindings, "--gin.SKIP_MISSING=True") == 0
+    said = f"untrained: {mixture} is incomplete, {len(others)} of its tasks had no rows: {others[0]}, "
+    assert capsys.readouterr().out.replace("\n", " ").startswith(said)
+    results = json.loads((place / "part/results.json").read_text())
+    assert list(results["tasks"]) == [TASK]
+    assert results["missing_tasks"] == dict.fromkeys(others, "No source has it.")
+    assert main(["report", str(place / "part"), "--json"]) == 0
+    assert capsys.readouterr().err.startswith(f"t0jax: {said}")
 
 
 def test_infer_ranks_choices_as_eval_does(place, scored, capsys):

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import pathlib
+import unittest.mock
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tiny_run import tiny_run
 
 from t0jax.cli import prepare, train
 from t0jax.config import Run
+from t0jax.data.missing import record_missing
 from t0jax.data.universe import mixture_tasks
 from t0jax.errors import InputError
 from t0jax.training.interruption import Stopped
@@ -67,6 +69,27 @@ def test_a_cache_that_is_there_is_taken_and_one_to_renew_is_made_again(tmp_path:
     assert prepare.ensure_cache(tiny_run(tmp_path, data=COMMON), mixture_tasks(TASK)) == str(tmp_path / "cache")
     with pytest.raises(InputError, match="DATA_DIR"):
         prepare.ensure_cache(tiny_run(tmp_path, data=COMMON | {"use_cached_tasks": False}), mixture_tasks(TASK))
+
+
+def test_training_goes_on_without_skipped_tasks_and_says_so_first_and_in_every_checkpoint(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = [task.name for task in mixture_tasks("rotten_tomatoes")]
+    info = tmp_path / "cache" / first / "info.train.json"
+    info.parent.mkdir(parents=True)
+    info.write_text("{}")
+    for name in others:
+        record_missing(tmp_path / "cache", name, "train", "No source has it.")
+    opened, trained = unittest.mock.Mock(), unittest.mock.Mock()
+    monkeypatch.setattr("t0jax.data.feed.open_feed", opened)
+    monkeypatch.setattr("t0jax.training.loop.train", trained)
+    data = COMMON | {"mixture_or_task_name": "rotten_tomatoes"}
+    with pytest.raises(InputError, match="have no 'train' split"):
+        train.run_training(tiny_run(tmp_path, data=data))
+    train.run_training(tiny_run(tmp_path, data=data | {"skip_missing": True}))
+    assert [name for name, _ in opened.call_args.args[1]] == [first]
+    assert capsys.readouterr().err.startswith(f"t0jax: rotten_tomatoes is incomplete, {len(others)} of its tasks had no rows")
+    assert f"# Without {others[0]}: No source has it.\n" in trained.call_args.kwargs["config_text"]
 
 
 def test_a_vocabulary_larger_than_the_model_is_refused(tmp_path: pathlib.Path, t5_vocabulary: pathlib.Path) -> None:

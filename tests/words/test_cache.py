@@ -3,37 +3,21 @@
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cache_run import IMDB, at, write_rows
 
-from t0jax.data import cache, processes, records, universe
+from t0jax.data import records, universe
 from t0jax.data.cache import cache_tasks
 from t0jax.data.reader import CachedSplit
-from t0jax.data.sources.places import Places
 from t0jax.errors import InputError
 
 COPA = "super_glue_copa_plausible_alternatives"
 COPA_EFFECT = "super_glue_copa__As_a_result_C1_or_C2_"
-IMDB = "imdb_Writer_Expressed_Sentiment"
-
-
-def at(folder: Path) -> Places:
-    return Places(data_dir=str(folder))
-
-
-def write_rows(data_dir: Path, dataset: str, split: str, rows: list[dict[str, Any]]) -> Path:
-    path = data_dir / dataset / f"{split}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -174,22 +158,6 @@ def test_what_is_cached_stays_until_rows_or_vocabulary_change(
     assert len(CachedSplit(output, IMDB, "train")) == 61
 
 
-def test_processes_write_what_one_process_writes(
-    data_dir: Path, vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tasks = [universe.task(name) for name in (COPA, COPA_EFFECT, IMDB, COPA)]
-    cached = []
-    for size, output in ((10**9, tmp_path / "one"), (1, tmp_path / "many")):
-        monkeypatch.setattr(cache, "_UNIT_SIZE", size)
-        monkeypatch.setattr(processes, "_cores", lambda size=size: 1 if size > 1 else 2)
-        cached.append(cache_tasks(tasks, output_cache_dir=output, places=at(data_dir), vocabulary=vocabulary))
-    assert sorted(map(str, cached[0])) == sorted(map(str, cached[1]))
-    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
-    assert len(files) == 5 * 4 + 3  # records, their index, info, stats; COMPLETED
-    for path in files:
-        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "many" / path).read_bytes()
-
-
 def test_a_full_disk_leaves_nothing(data_dir: Path, vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
 
@@ -202,33 +170,6 @@ def test_a_full_disk_leaves_nothing(data_dir: Path, vocabulary: Path, tmp_path: 
     with pytest.raises(InputError, match=r"No space left on device.*make room"):
         cache_tasks([universe.task(IMDB)], output_cache_dir=tmp_path, places=at(data_dir), vocabulary=vocabulary)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_killed_cache_leaves_nothing_that_counts(data_dir: Path, vocabulary: Path, tmp_path: Path) -> None:
-    rows, output = tmp_path / "rows", tmp_path / "cache"
-    many = [{"text": "the dog ran " * 50, "label": 0}] * 20_000
-    write_rows(rows, "imdb/default", "train", many)
-    command = ["cache", "--tasks", IMDB, "--output_cache_dir", str(output), "--data_dir", str(rows)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "t0jax", *command, "--vocabulary", str(vocabulary)], stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 60
-    while not [part for part in output.glob(".incomplete-*/*") if part.stat().st_size] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    with pytest.raises(InputError, match="is not cached"):
-        CachedSplit(output, IMDB, "train")
-    cache_tasks(
-        [universe.task(IMDB)],
-        output_cache_dir=output,
-        places=at(rows),
-        vocabulary=vocabulary,
-        num_examples=10,
-    )
-    assert sorted(path.name for path in output.iterdir()) == [IMDB]
-    assert len(CachedSplit(output, IMDB, "train")) == 10
 
 
 def test_a_killed_replacement_is_not_taken_for_the_old_split(

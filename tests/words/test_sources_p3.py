@@ -144,11 +144,13 @@ def test_tokenizing_p3s_texts_gives_p3s_own_ids(t5_vocabulary: Path) -> None:
 def test_p3_is_cached_as_it_is(tmp_path: Path, vocabulary: Path) -> None:
     records, meaning = ranked(4)
     write(tmp_path / "p3", RANKED, "tfrecords", records)
-    cache, task = tmp_path / "cache", universe.task(RANKED)
-    cache_tasks([task], output_cache_dir=cache, places=at(tmp_path / "p3"), vocabulary=vocabulary, splits=["validation"])
+    write(tmp_path / "p3", PLAIN, "parquet", plain(7))
+    cache, tasks = tmp_path / "cache", [universe.task(RANKED), universe.task(PLAIN)]  # of one dataset, with rows of their own
+    cache_tasks(tasks, output_cache_dir=cache, places=at(tmp_path / "p3"), vocabulary=vocabulary, splits=["validation"])
     cached = CachedSplit(cache, RANKED, "validation", ("idx", "is_correct"))
     choices = [(row, number) for row, prompt in enumerate(meaning) for number in range(len(prompt.answer_choices or ()))]
     assert [tuple(example["idx"].tolist()) for example in cached] == choices
+    assert len(CachedSplit(cache, PLAIN, "validation")) == 7
     assert [bool(example["is_correct"]) for example in cached] == [number == row % 2 for row, number in choices]
 
 

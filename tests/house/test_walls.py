@@ -14,6 +14,7 @@ WORDS_ONLY = ("tensorflow", "seqio", "t5", "datasets", "tensorflow_datasets", "j
 RENDERS = (
     "t0jax.prompts",
     "t0jax.demo",
+    "t0jax.tasks",
     *(
         f"t0jax.data.{name}"
         for name in ("beam", "cache", "freeze", "lint", "overlap", "prompting", "sources", "tasks", "units")

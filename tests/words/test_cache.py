@@ -86,7 +86,8 @@ def test_cache_equals_the_uncached_seqio_task(
 
     cached = cache_tasks([universe.task(name)], output_cache_dir=tmp_path, places=at(data_dir), vocabulary=vocabulary)
     assert number in [item.examples for item in cached]
-    task = register(name, places=at(data_dir), vocabulary=vocabulary)
+    register(name, places=lambda: at(data_dir), vocabulary=seqio_cache.SentencePieceVocabulary(str(vocabulary)))
+    task = seqio_cache.TaskRegistry.get(name)
     from_cache = examples(task, split, use_cached=True)
     assert len(from_cache) == number == task.get_cached_stats(split)["examples"]
     assert_same(from_cache, examples(task, split, use_cached=False))
@@ -116,7 +117,8 @@ def test_rank_records_name_the_row_of_the_split(data_dir: Path, vocabulary: Path
 def test_mixture_has_the_rates_of_the_tables(data_dir: Path, vocabulary: Path, seqio_cache: Any) -> None:
     from t0jax.data.tasks import register
 
-    mixture = register("t0++_train", places=at(data_dir), vocabulary=vocabulary)
+    register("t0++_train", places=lambda: at(data_dir), vocabulary=seqio_cache.SentencePieceVocabulary(str(vocabulary)))
+    mixture = seqio_cache.MixtureRegistry.get("t0++_train")
     rates = {task.name: mixture.get_rate(task) for task in mixture.tasks}
     assert rates == {task.name: task.rate for task in universe.mixture_tasks("t0++_train")}
 

@@ -14,7 +14,7 @@ from t0jax.config import SOURCES, DataConfig
 from t0jax.data import universe
 from t0jax.data.sources import by_hand, json_lines, memory
 from t0jax.data.sources.local import open_local
-from t0jax.data.sources.places import OPENERS, Places, open_split, places_of, rows_key
+from t0jax.data.sources.places import OPENERS, Places, open_split, places_of
 from t0jax.data.sources.split import MissingRowsError, SplitRows
 from t0jax.errors import InputError
 
@@ -198,13 +198,6 @@ def test_config_knows_the_sources_and_says_where_they_lie() -> None:
     for wrong in ((), ("hubb",), ("hub", "hub")):
         with pytest.raises(InputError, match="one or several of local, tfds, hub, p3, each once"):
             DataConfig(mixture_or_task_name="t0_train", sources=wrong)
-
-
-def test_tasks_share_rows_unless_they_have_rows_of_their_own() -> None:
-    first, second = (universe.task(f"imdb_{name}") for name in ("Writer_Expressed_Sentiment", "Reviewer_Enjoyment"))
-    for order, is_shared in ((("local", "hub"), True), (("p3", "local"), False)):
-        places = Places(order=order)
-        assert (rows_key(places, first, "train") == rows_key(places, second, "train")) == is_shared
 
 
 def test_story_cloze_says_what_to_do_by_hand_and_is_converted(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from hub_server import AXG, REPO, Hub, axg, file, made, running
 
+from t0jax.data import universe
 from t0jax.data.schemas import schema
 from t0jax.data.sources import hub, hub_lock
 from t0jax.data.sources.features import fit
 from t0jax.data.sources.hub_lock import HubLine, HubSplit, known_lines, own_lock, read_lock
+from t0jax.data.sources.locking import lock_tasks
 from t0jax.data.sources.split import MissingRowsError
 from t0jax.errors import InputError
 
@@ -135,6 +137,15 @@ def test_a_dataset_that_no_lock_has_can_be_locked_by_its_repository(server: Hub,
     [done] = hub.lock_hub([("me/mine", None)], lock)
     assert (done.rows, done.problem) == ({"train": 1}, None)
     assert list(hub.open_hub(str(lock), ("me/mine", None), "train").read()) == [{"text": "a"}]
+
+
+def test_the_datasets_of_tasks_are_locked_once_each(server: Hub, lock: Path) -> None:
+    server.commit(REPO, axg(made(356)))
+    names = ("super_glue_axg_GPT_3_style", "super_glue_axg_can_we_infer", "story_cloze_2016_Generate_Ending")
+    done = lock_tasks([universe.task(name) for name in names], ("hub",), lock)
+    by_hand = "no lock has a repository for story_cloze/2016. Its authors give it to those who fill in their form"
+    assert [by_hand in (one.problem or "") for one in done] == [True, False]
+    assert list(read_lock(lock)) == [AXG]
 
 
 def test_one_that_cannot_be_locked_leaves_the_others(server: Hub, lock: Path) -> None:

@@ -17,6 +17,8 @@ from t0jax.data.cache import cache_tasks
 from t0jax.data.reader import CachedSplit
 from t0jax.data.records import RecordWriter, encode_example
 from t0jax.data.sources import p3
+from t0jax.data.sources.hub_lock import P3_REPO
+from t0jax.data.sources.locking import lock_tasks
 from t0jax.data.sources.places import Places, open_split
 from t0jax.data.sources.split import MissingRowsError
 from t0jax.data.vocabulary import Vocabulary
@@ -142,11 +144,13 @@ def test_tokenizing_p3s_texts_gives_p3s_own_ids(t5_vocabulary: Path) -> None:
 def test_p3_is_cached_as_it_is(tmp_path: Path, vocabulary: Path) -> None:
     records, meaning = ranked(4)
     write(tmp_path / "p3", RANKED, "tfrecords", records)
-    cache, task = tmp_path / "cache", universe.task(RANKED)
-    cache_tasks([task], output_cache_dir=cache, places=at(tmp_path / "p3"), vocabulary=vocabulary, splits=["validation"])
+    write(tmp_path / "p3", PLAIN, "parquet", plain(7))
+    cache, tasks = tmp_path / "cache", [universe.task(RANKED), universe.task(PLAIN)]  # of one dataset, with rows of their own
+    cache_tasks(tasks, output_cache_dir=cache, places=at(tmp_path / "p3"), vocabulary=vocabulary, splits=["validation"])
     cached = CachedSplit(cache, RANKED, "validation", ("idx", "is_correct"))
     choices = [(row, number) for row, prompt in enumerate(meaning) for number in range(len(prompt.answer_choices or ()))]
     assert [tuple(example["idx"].tolist()) for example in cached] == choices
+    assert len(CachedSplit(cache, PLAIN, "validation")) == 7
     assert [bool(example["is_correct"]) for example in cached] == [number == row % 2 for row, number in choices]
 
 
@@ -218,15 +222,15 @@ def test_the_hub_has_a_configuration_for_each_task(server: Hub, tmp_path: Path) 
         idx = pyarrow.array([[number // 2, number % 2] for number in range(rows)])
         parquet.write_table(records.set_column(records.column_names.index("idx"), "idx", idx), written)
         files[f"{RANKED}/{split}-00000-of-00001.parquet"] = written.getvalue()
-    server.commit(p3.REPO, files)
+    server.commit(P3_REPO, files)
     places, task = Places(order=("p3",), hub_lock=str(tmp_path / "my.lock")), universe.task(RANKED)
-    with pytest.raises(InputError, match=r"bigscience/P3/.* is not locked to a commit"):
+    with pytest.raises(InputError, match=rf"is not locked to a commit: run `t0jax tasks lock --sources p3 --tasks {RANKED}"):
         open_split(Places(order=("p3",)), task, "validation")
     rows = open_split(places, task, "validation")
     assert rows.origin.startswith("hub: bigscience/P3@")
     assert rows.num_rows == 1267
     assert list(rows.read(1266)) == [Prompted("Which, 0?", "choice 0", ("choice 0", "choice 1"))]
-    [done] = p3.lock_p3([RANKED], tmp_path / "other.lock")
+    [done] = lock_tasks([task], ("p3",), tmp_path / "other.lock")
     assert (done.problem, done.rows) == (None, {"train": 80_796, "validation": 2_534, "test": 3_534})
 
 

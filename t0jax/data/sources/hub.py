@@ -7,6 +7,7 @@ from pathlib import Path
 
 from t0jax.data.schemas import FieldType, schema
 from t0jax.data.sources import hub_client
+from t0jax.data.sources.by_hand import advice
 from t0jax.data.sources.features import Fit, fields_of, fit
 from t0jax.data.sources.hub_lock import HubLine, HubSplit, Key, add_lines, known_lines, own_lock, read_lock
 from t0jax.data.sources.parquet import ParquetRows, open_parquet, parquet_file
@@ -64,13 +65,17 @@ def lock_hub(datasets: Iterable[Key], hub_lock: str | Path, *, accept_changes: b
     """Lock datasets to what the hub has of them today, in the file `hub_lock`, each as soon as it is known.
 
     One that fails, or whose row counts or fields are not the official ones, is reported and left as it was; changes can be
-    accepted. A dataset that no lock has is taken for the name of a repository, its subset for a configuration.
+    accepted. A dataset with a slash that no lock has is taken for a repository, its subset for a configuration.
     """
-    known, lines = known_lines(hub_lock), []
+    known, lines, done = known_lines(hub_lock), [], []
     for dataset, subset in datasets:
         new = HubLine(dataset=dataset, subset=subset, repo=dataset, config=subset or "default")
-        lines.append(known.get((dataset, subset), new))
-    return lock_lines(lines, hub_lock, accept_changes=accept_changes)
+        if new.key in known or "/" in dataset:
+            lines.append(known.get(new.key, new))
+        else:
+            problem = f"hub: no lock has a repository for {new.name}.{advice(new.key)}"
+            done.append(Locked(dataset, subset, "", {}, problem))
+    return done + lock_lines(lines, hub_lock, accept_changes=accept_changes)
 
 
 def lock_lines(lines: Iterable[HubLine], hub_lock: str | Path, *, accept_changes: bool) -> list[Locked]:

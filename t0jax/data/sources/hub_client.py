@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from t0jax.data.sources import memory
 from t0jax.data.sources.extras import need
 from t0jax.data.sources.features import fields_of
-from t0jax.data.sources.hub_lock import HubFile, HubLine
+from t0jax.data.sources.hub_lock import P3_REPO, HubFile, HubLine
 from t0jax.data.sources.parquet import parquet_file
 from t0jax.data.sources.split import MissingRowsError
 from t0jax.errors import InputError
@@ -144,4 +144,5 @@ def _answers(line: HubLine, file: str = "") -> Iterator[None]:
 
 def relock(line: HubLine) -> str:
     """What locks a dataset."""
-    return f"run `t0jax tasks lock --datasets {line.name} --hub_lock PATH` and give --hub_lock PATH"
+    what = f"--sources p3 --tasks {line.subset}" if line.dataset == P3_REPO else f"--datasets {line.name}"
+    return f"run `t0jax tasks lock {what} --hub_lock PATH` and give --hub_lock PATH"

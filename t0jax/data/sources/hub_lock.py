@@ -16,6 +16,7 @@ from t0jax.data.sources.at_rest import table_folder
 from t0jax.errors import InputError
 
 Key = tuple[str, str | None]
+P3_REPO = "bigscience/P3"  # the source p3 reads it, one configuration for each task
 
 
 @dataclass(frozen=True)

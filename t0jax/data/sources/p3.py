@@ -14,14 +14,13 @@ from typing import Any
 
 from t0jax.data.sources import hub, memory
 from t0jax.data.sources.at_rest import pairs, read_table
-from t0jax.data.sources.hub_lock import HubLine, HubSplit, Key, known_lines
+from t0jax.data.sources.hub_lock import P3_REPO, HubLine, HubSplit, known_lines
 from t0jax.data.sources.p3_records import CHOICES, Records, open_copy
 from t0jax.data.sources.split import MissingRowsError
 from t0jax.data.universe import SCORE_EVAL, PromptedTask
 from t0jax.errors import InputError
 from t0jax.prompts.render import Prompted
 
-REPO = "bigscience/P3"
 _INPUTS, _TARGETS = "inputs_pretokenized", "targets_pretokenized"
 _STRIDE = 1024
 
@@ -60,6 +59,8 @@ class P3Rows:
         return Prompted(self._text(record, _INPUTS), self._text(record, _TARGETS), tuple(choices) if choices else None)
 
     def _ranked(self, records: Sequence[Mapping[str, Any]]) -> Prompted:
+        if "is_correct" not in records[0]:
+            raise InputError(f"p3: {self.origin} has a record without is_correct: it is not of P3's; copy the task again.")
         choices = tuple(self._text(record, _TARGETS) for record in records)
         correct = [text for text, record in zip(choices, records, strict=True) if record["is_correct"]]
         return Prompted(self._text(records[0], _INPUTS), correct[0] if correct else "", choices)
@@ -111,15 +112,11 @@ def _rows(records: Records, name: str, limit: int | None, *, needs_choices: bool
     if name.endswith(SCORE_EVAL):
         count, starts = memory.remembered("p3 rows", records.paths, lambda: _group(records))
         starts = tuple(starts)
-    elif needs_choices and not any(_plain_choices(records)):
+    elif needs_choices and not any(record.get(CHOICES) for record in records.read_columns(None, 0, 1)):
         raise MissingRowsError(f"p3: P3's {name} has no answer choices.")
     count = count if limit is None else min(limit, count)
     fingerprint = hashlib.sha256(f"p3 {name} {count} {records.fingerprint}".encode()).hexdigest()
     return P3Rows(records, count, fingerprint, starts)
-
-
-def _plain_choices(records: Records) -> Iterator[Any]:
-    return (record.get(CHOICES) for record in records.read_columns(None, 0, 1))
 
 
 def _group(records: Records) -> tuple[int, list[int]]:
@@ -144,9 +141,9 @@ def _row_number(origin: str, record: Mapping[str, Any]) -> int:
 
 def _line(hub_lock: str | None, name: str) -> HubLine:
     """The line of a configuration in the user's lock, or one that is not locked yet."""
-    key: Key = (REPO, name)
     splits = {split: HubSplit(int(rows)) for split, rows in _table()[name].items()}
-    return known_lines(hub_lock).get(key) or HubLine(dataset=REPO, subset=name, repo=REPO, config=name, splits=splits)
+    new = HubLine(dataset=P3_REPO, subset=name, repo=P3_REPO, config=name, splits=splits)
+    return known_lines(hub_lock).get(new.key, new)
 
 
 @functools.cache

@@ -88,11 +88,13 @@ def _open_tfrecords(folder: Path, split: str, paths: Sequence[Path]) -> _TfRecor
     if count != len(paths):
         raise InputError(f"p3: {folder} has {len(paths)} of the {count} files of {split}: copy all.")
     counts = tuple(memory.remembered("tfrecords", paths, lambda: [len(_record_file(path)) for path in paths]))
-    with_stats = folder / f"stats.{split}.json"
-    stats = json.loads(with_stats.read_text()) if with_stats.is_file() else {}
-    expected = stats.get("examples", sum(counts))
+    path = folder / f"stats.{split}.json"
+    try:
+        expected = json.loads(path.read_text())["examples"] if path.is_file() else sum(counts)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"p3: {path} is damaged ({error!r}): copy the task again.") from error
     if expected != sum(counts):
-        raise InputError(f"p3: {with_stats} counts {expected} examples, the files hold {sum(counts)}: copy the task again.")
+        raise InputError(f"p3: {path} counts {expected} examples, the files hold {sum(counts)}: copy the task again.")
     hashes = " ".join(memory.sha256_of(path) for path in paths)
     return _TfRecords(tuple(paths), counts, hashlib.sha256(f"tfrecords {hashes}".encode()).hexdigest())
 
@@ -128,4 +130,5 @@ def _python(name: str, values: Any) -> Any:
     if isinstance(values, list):
         texts = [text.decode() for text in values]
         return texts if name == CHOICES else "".join(texts)
-    return values.tolist() if name in ("inputs", "targets", "idx") else values.tolist()[0]
+    numbers = values.tolist()
+    return numbers if name in ("inputs", "targets", "idx") or len(numbers) != 1 else numbers[0]

@@ -1,6 +1,6 @@
 """The sources that a user names, tried in order."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from t0jax.config import DataConfig
@@ -70,12 +70,6 @@ def places_of(data: DataConfig) -> Places:
         hub_lock=data.hub_lock,
         p3_dir=data.p3_dir,
     )
-
-
-def rows_key(places: Places, task: PromptedTask, split: str) -> Hashable:
-    """What two tasks have in common when a split of both has the same rows: those of P3 have rows of their own."""
-    own = task.name if "p3" in places.order else None
-    return task.dataset, task.subset, task.source(split), own
 
 
 def open_split(places: Places, task: PromptedTask, split: str, limit: int | None = None) -> SplitRows:

@@ -154,16 +154,6 @@ def test_p3_is_cached_as_it_is(tmp_path: Path, vocabulary: Path) -> None:
     assert [bool(example["is_correct"]) for example in cached] == [number == row % 2 for row, number in choices]
 
 
-def test_tasks_of_one_dataset_are_cached_with_rows_of_their_own(tmp_path: Path, vocabulary: Path) -> None:
-    other = "winogrande_winogrande_xl_stand_for"
-    for task, number in ((PLAIN, 12), (other, 5)):
-        write(tmp_path / "p3", task, "parquet", plain(number))
-    tasks = [universe.task(name) for name in (PLAIN, other)]
-    settings = {"output_cache_dir": tmp_path / "cache", "places": at(tmp_path / "p3"), "vocabulary": vocabulary}
-    cached = cache_tasks(tasks, **settings, splits=["validation"], min_shards=3)
-    assert {item.task: (item.examples, item.shards) for item in cached} == {PLAIN: (12, 3), other: (5, 3)}
-
-
 def test_what_p3_does_not_have_can_be_skipped(tmp_path: Path) -> None:
     for name, split, sentence in (
         ("story_cloze_2016_Generate_Ending", "validation", "P3 has no task story_cloze_2016_Generate_Ending"),

@@ -10,54 +10,23 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
+import google_crc32c
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from t0jax.errors import InputError
 
-try:  # in C; NumPy comes to the same numbers, 20 times slower
-    import google_crc32c
-except ImportError:
-    google_crc32c = None
-
 _HEADER = 12  # uint64 length and its masked crc32c; the payload and its masked crc32c (4 bytes) follow
 _FRAME = _HEADER + 4
-_BLOCK = 1024
 _MAX32 = 0xFFFFFFFF
 _MAX_REMEMBERED = 1 << 17
 _Content = TypeVar("_Content")
 
 
-@functools.cache
-def _crc_tables() -> tuple[np.ndarray, np.ndarray]:
-    """CRC-32C of every byte followed by m zero bytes, rows from m = _BLOCK - 1 to 0 (flat), and where each row begins."""
-    single = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        single = (single >> np.uint32(1)) ^ (np.uint32(0x82F63B78) * (single & np.uint32(1)))
-    rows = [single]
-    for _ in range(_BLOCK - 1):
-        rows.append((rows[-1] >> np.uint32(8)) ^ single[rows[-1] & np.uint32(255)])
-    return np.concatenate(rows[::-1]), np.arange(_BLOCK, dtype=np.int64) * 256
-
-
 def masked_crc32c(payload: bytes) -> int:
     """TFRecord's checksum of `payload`."""
-    crc = _crc32c(payload) if google_crc32c is None else google_crc32c.value(payload)
+    crc = google_crc32c.value(payload)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & _MAX32
-
-
-def _crc32c(payload: bytes) -> int:
-    """CRC-32C with NumPy. It is linear, so a block is one table look-up per byte and one XOR over them all."""
-    table, begins = _crc_tables()
-    values, crc = np.frombuffer(payload, np.uint8).astype(np.int64), _MAX32
-    whole = len(values) - len(values) % _BLOCK if len(values) % _BLOCK < 4 else len(values)
-    for start in range(0, whole, _BLOCK):
-        block = values[start : min(start + _BLOCK, whole)]
-        block[:4] ^= np.frombuffer(crc.to_bytes(4, "little"), np.uint8)
-        crc = int(np.bitwise_xor.reduce(table.take(block + begins[_BLOCK - len(block) :])))
-    for value in values[whole:].tolist():  # fewer than four bytes: the register does not fit into them
-        crc = int(table[begins[-1] + ((crc ^ value) & 255)]) ^ (crc >> 8)
-    return crc ^ _MAX32
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import sys
 
-from t0jax.cli.flags import add_selection, add_sources, add_tables, names_of, selected_tasks, sources_of
+from t0jax.cli.flags import add_selection, add_sources, add_tables, names_of, selected_tasks
 from t0jax.cli.tasks import print_json
 from t0jax.errors import InputError
 
@@ -23,18 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Lock, and say what came of each dataset; with `--sources p3` the tasks' configurations of the published P3."""
+    """Lock, and say what came of each dataset; with `--sources p3` the tasks' configurations of the published P3 instead."""
     if bool(arguments.datasets) == bool(arguments.mixture or arguments.tasks):
         raise InputError("What to lock is not clear: give --datasets D,... or the tasks, by --mixture M or --tasks T,...")
-    from t0jax.data.sources import hub, p3
+    from t0jax.data.sources import hub
+    from t0jax.data.sources.locking import lock_tasks
 
     how = {"hub_lock": arguments.hub_lock, "accept_changes": arguments.accept_changes}
     if arguments.datasets:
         done = hub.lock_hub([hub.key_of(name, arguments.hub_lock) for name in names_of(arguments.datasets)], **how)
-    elif "p3" in sources_of(arguments):
-        done = p3.lock_p3([task.name for task in selected_tasks(arguments)], **how)
     else:
-        done = hub.lock_hub(dict.fromkeys((task.dataset, task.subset) for task in selected_tasks(arguments)), **how)
+        done = lock_tasks(selected_tasks(arguments), names_of(arguments.sources) or ["hub"], **how)
     if arguments.json:
         print_json([dataclasses.asdict(one) for one in done])
     for one in done:

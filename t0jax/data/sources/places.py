@@ -1,9 +1,8 @@
 """The sources that a user names, tried in order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
-from t0jax.config import DataConfig
 from t0jax.data.sources.split import MissingRowsError, SplitRows
 from t0jax.data.universe import PromptedTask
 from t0jax.errors import InputError, did_you_mean
@@ -61,15 +60,10 @@ def _open_p3(places: Places, task: PromptedTask, split: str, limit: int | None) 
 OPENERS: Mapping[str, Opener] = {"local": _open_local, "tfds": _open_tfds, "hub": _open_hub, "p3": _open_p3}
 
 
-def places_of(data: DataConfig) -> Places:
-    """Where a run's rows come from."""
-    return Places(
-        order=data.sources,
-        data_dir=data.data_dir,
-        tfds_data_dir=data.tfds_data_dir,
-        hub_lock=data.hub_lock,
-        p3_dir=data.p3_dir,
-    )
+def rows_key(places: Places, task: PromptedTask, split: str) -> Hashable:
+    """What two tasks have in common when a split of both has the same rows: those of P3 have rows of their own."""
+    own = task.name if "p3" in places.order else None
+    return task.dataset, task.subset, task.source(split), own
 
 
 def open_split(places: Places, task: PromptedTask, split: str, limit: int | None = None) -> SplitRows:

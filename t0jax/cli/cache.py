@@ -8,15 +8,11 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from t0jax.cli import listening, terminate
 from t0jax.cli.flags import add_places, add_selection, add_tables, names_of, places_from, selected_tasks, without
 from t0jax.data.universe import PromptedTask, with_splits
 from t0jax.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Generator, Hashable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from t0jax.data.missing import forget_missing, record_missing
 from t0jax.data.parts import Part, Shard, at_work, is_littered, shards, writing
 from t0jax.data.processes import cores, finish_units
 from t0jax.data.prompting import task_templates
-from t0jax.data.sources.places import Places, open_split, rows_key
+from t0jax.data.sources.places import Places, open_split
 from t0jax.data.sources.split import MissingRowsError, SplitRows
 from t0jax.data.units import Unit, run_unit, shares
 from t0jax.data.universe import PromptedTask
@@ -28,7 +28,7 @@ _UNIT_SIZE = 20_000  # prompted rows; below, starting a process takes longer tha
 _UNITS_A_CORE = 4  # so that the cores end at about the same time
 _BEAM_UNIT_SIZE = 100_000
 
-_Opened = dict[Hashable, SplitRows | MissingRowsError]
+_Opened = dict[tuple[str | None, ...], SplitRows | MissingRowsError]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,8 @@ def _open(task: PromptedTask, how: Caching, opened: _Opened) -> tuple[dict[str, 
     if not set(splits) & set(task.splits):
         task.source(splits[0])  # an InputError
     for split in (split for split in splits if split in task.splits):
-        key = rows_key(how.places, task, split)
+        own = task.name if "p3" in how.places.order else None  # P3 has rows for each task, others for each dataset
+        key = (task.dataset, task.subset, task.source(split), own)
         if key not in opened:
             try:
                 opened[key] = open_split(how.places, task, split, how.num_examples)

@@ -1,6 +1,6 @@
 """The sources that a user names, tried in order."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from t0jax.data.sources.split import MissingRowsError, SplitRows
@@ -58,12 +58,6 @@ def _open_p3(places: Places, task: PromptedTask, split: str, limit: int | None) 
 
 
 OPENERS: Mapping[str, Opener] = {"local": _open_local, "tfds": _open_tfds, "hub": _open_hub, "p3": _open_p3}
-
-
-def rows_key(places: Places, task: PromptedTask, split: str) -> Hashable:
-    """What two tasks have in common when a split of both has the same rows: those of P3 have rows of their own."""
-    own = task.name if "p3" in places.order else None
-    return task.dataset, task.subset, task.source(split), own
 
 
 def open_split(places: Places, task: PromptedTask, split: str, limit: int | None = None) -> SplitRows:

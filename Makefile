@@ -10,8 +10,8 @@ setup: .venv/.ready
 demo: setup
 	.venv/bin/t0jax demo
 test: setup .venv-numbers/.ready
-	.venv/bin/python -m pytest tests
-	.venv-numbers/bin/python -m pytest tests/numbers
+	.venv/bin/python -m pytest -n 2 --dist loadfile tests
+	.venv-numbers/bin/python -m pytest -n 2 --dist loadfile tests/numbers
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

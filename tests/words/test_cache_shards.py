@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -139,33 +138,6 @@ def test_seqio_reads_several_shards(rows: Path, whole: Path, vocabulary: Path) -
     for one, other in zip(*in_order, strict=True):
         assert {name: str(value) for name, value in one.items()} == {name: str(value) for name, value in other.items()}
     assert in_shard == list(range(33, 66))
-
-
-def test_we_read_what_seqio_caches_as_we_read_our_own(rows: Path, whole: Path, vocabulary: Path, tmp_path: Path) -> None:
-    for split in ("validation", "test"):
-        (tmp_path / "rows/imdb/default").mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"rows/imdb/default/{split}.jsonl").write_text('{"text": "A film.", "label": 0}\n')
-    os.symlink(rows / "imdb/default/train.jsonl", tmp_path / "rows/imdb/default/train.jsonl")
-    code = f"""
-import sys
-import seqio
-from t0jax.data.sources.places import Places
-from t0jax.data.tasks import register
-places = Places(data_dir={str(tmp_path / "rows")!r})
-register({IMDB!r}, places=lambda: places, vocabulary=seqio.SentencePieceVocabulary({str(vocabulary)!r}))
-from seqio.scripts import cache_tasks_main
-options = "--pipeline_options=--runner=DirectRunner,--allow_unsafe_triggers"
-sys.argv = ["x", "--tasks={IMDB}", "--output_cache_dir={tmp_path}/cache", "--min_shards=2", options]
-cache_tasks_main.console_entry_point()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    theirs, ours = (CachedSplit(folder, IMDB, "train") for folder in (tmp_path / "cache", whole))
-    both = [sorted((e["inputs"].tolist(), e["targets"].tolist()) for e in split) for split in (theirs, ours)]
-    assert both[0] == both[1] and len(both[0]) == 100
-    assert ours.stats.items() - {("skipped", 0)} == theirs.stats.items()
-    assert ours.info["features"] == theirs.info["features"]
-    assert (theirs.info["num_shards"], ours.info["num_shards"]) == (2, 3)
 
 
 def test_a_full_disk_keeps_the_shards_that_are_finished(

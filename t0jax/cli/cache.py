@@ -8,11 +8,16 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from t0jax.cli import listening, terminate
 from t0jax.cli.flags import add_places, add_selection, add_tables, names_of, places_from, selected_tasks, without
 from t0jax.data.universe import PromptedTask, with_splits
 from t0jax.errors import InputError
+
+if TYPE_CHECKING:
+    from t0jax.data.cached_split import CachedTask
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,25 +79,46 @@ def _cache(arguments: argparse.Namespace) -> int:
     if arguments.json:
         for item in cached:
             print(json.dumps(vars(item)))
+    if not splits:
+        _say_absent(tasks, cached)
     for item in cached:
         if not item.examples:
             print(f"t0jax: {item.task} applies to no row of {item.split}", file=sys.stderr)
+    skipped = sum(item.skipped for item in cached if item.examples)
     kept = sum(item.was_cached for item in cached)
     examples = sum(item.examples for item in cached)
     print(
         f"{arguments.output_cache_dir}: {len(cached)} splits of {len({item.task for item in cached})} tasks, "
-        f"{examples:,} examples ({kept} splits were there already), {time.monotonic() - started:.1f} s",
+        f"{examples:,} examples ({kept} splits were there already), "
+        f"{skipped:,} rows left out where a wording does not apply, {time.monotonic() - started:.1f} s",
         file=sys.stderr,
     )
     return 0
+
+
+def _say_absent(tasks: Sequence[PromptedTask], cached: "Sequence[CachedTask]") -> None:
+    """Splits that the tables name and no source has: what a misspelt one would otherwise hide."""
+    there = {(item.task, item.split) for item in cached}
+    absent = {
+        f"{'/'.join(filter(None, (task.dataset, task.subset)))} {source}": None
+        for task in tasks
+        for split, source in task.splits.items()
+        if not task.is_scored and (task.name, split) not in there
+    }
+    if absent:
+        print(f"t0jax: not cached, for want of rows: {', '.join(absent)}", file=sys.stderr)
 
 
 def _say_missing(cache_dir: str, tasks: Sequence[PromptedTask]) -> None:
     from t0jax.data.missing import missing_tasks
 
     for split in dict.fromkeys(split for task in tasks for split in task.splits):
+        names: dict[str, list[str]] = {}
         for task, reason in missing_tasks(cache_dir, [task.name for task in tasks], split).items():
-            print(f"t0jax: skipped {task}, {split}: {reason}", file=sys.stderr)
+            names.setdefault(reason, []).append(task)
+        for reason, skipped in names.items():  # the tasks of a dataset share theirs
+            more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+            print(f"t0jax: skipped {skipped[0]}{more}, {split}: {reason}", file=sys.stderr)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -102,6 +128,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     tasks = None
     if arguments.mixture or arguments.tasks:
         tasks = [task.name for task in without(selected_tasks(arguments), arguments.excluded_tasks)]
+        if arguments.tasks:  # a pattern matches twins too, which need not be cached
+            tasks = [name for name in tasks if (Path(arguments.output_cache_dir) / name).is_dir()] or tasks
     size = None
     if arguments.vocabulary:
         from t0jax.data.vocabulary import Vocabulary

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from t0jax.errors import InputError
+from t0jax.errors import InputError, did_you_mean
 
 FROZEN_FIELDS = ("dataset", "subset", "template", "original_task", "has_choices")
 _DATASET_FIELDS = ("dataset", "subset", "family", "train_in", "eval_in", "train_size", "suffix", "splits")
@@ -127,14 +127,17 @@ def read_frozen(path: Path) -> dict[tuple[str, str | None], list[FrozenTemplate]
 def _lines(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
     """The lines of a CSV file with their places; InputError when it cannot be read or has other fields than these."""
     known = set(required) | set(optional)
-    also = f"; it may have {', '.join(optional)}" if optional else ""
+    also = f" It must have {', '.join(required)}" + (f", it may have {', '.join(optional)}" if optional else "")
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
+            for name in reader.fieldnames or ():
+                if name not in known:
+                    raise InputError(f"{path} has the column {name!r}, which nothing reads.{did_you_mean(name, known)}{also}.")
             for line in reader:
                 place = f"{path}, line {reader.line_num}"
                 if not set(required) <= set(line) <= known or None in line.values():
-                    raise InputError(f"{place}: every line must have the fields {', '.join(required)}{also}.")
+                    raise InputError(f"{place} has not as many fields as there are columns, or one is lacking.{also}.")
                 yield place, line
     except OSError as error:
         raise InputError(f"The table {path} cannot be read ({error.strerror}).") from error

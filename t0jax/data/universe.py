@@ -90,12 +90,13 @@ class Universe:
         keys = {(line.dataset, line.subset) for _, line in self._lines()}
         return tuple(sorted(keys, key=lambda key: (key[0], key[1] or "")))
 
-    def _resolve(self, name: str, above: tuple[str, ...]) -> tuple[PromptedTask, ...]:
+    def _resolve(self, name: str, above: tuple[str, ...], place: str = "") -> tuple[PromptedTask, ...]:
+        """The tasks of `name`, a member of the mixtures `above` by the line at `place`."""
         if name in above:
             circle = " -> ".join((*above[above.index(name) :], name))
-            raise InputError(f"The mixture {name} holds itself ({circle}): take one of these members out of members.csv.")
+            raise InputError(f"{place}: the mixture {name} holds itself ({circle}): take one of these members out.")
         if name in self._members:
-            parts = [(line, self._resolve(line.member, (*above, name))) for line in self._members[name]]
+            parts = [(line, self._resolve(line.member, (*above, name), line.place)) for line in self._members[name]]
             return combining.combine(name, parts)
         if name in self._mixtures:
             return self._selected(*self._mixtures[name])
@@ -104,9 +105,9 @@ class Universe:
         if name in self._by_dataset:
             return tuple(self._by_dataset[name])
         known = (*self.mixture_names(), *self._tasks, *self._by_dataset)
-        where = f" (a member of {above[-1]})" if above else ""
-        near = did_you_mean(name, known)
-        raise InputError(f"There is no mixture or task {name!r}{where}.{near} `t0jax tasks` lists the tasks.")
+        where = f"{place}: there is" if place else "There is"
+        own = "" if len(self._folders) > 1 else " Your own tables need --tables or --gin.TABLES."
+        raise InputError(f"{where} no mixture or task {name!r}.{did_you_mean(name, known)} `t0jax tasks` lists the tasks.{own}")
 
     def _selected(self, folder: Tabled, line: MixtureLine) -> tuple[PromptedTask, ...]:
         is_training, chosen = line.role == "train", []
@@ -123,6 +124,12 @@ class Universe:
             if line.prompts == "one_original":
                 prompted = prompted[:1]
             chosen += prompted if is_training else [_twin(item) for item in prompted if item.has_choices]
+        if not chosen:
+            column = "eval_in" if line.role == "eval_score_eval" else "train_in"
+            raise InputError(
+                f"{line.place}: {line.mixture} has no task: no dataset of {line.table}.csv has {' or '.join(line.datasets)} in "
+                f"{column} and templates that it takes."
+            )
         return tuple(item for item in chosen if not self._is_excluded(line.mixture, item))
 
     def _prompted(self, folder: Tabled, line: DatasetLine, cap: int = 0, rule: str = "released") -> Iterator[PromptedTask]:
@@ -209,7 +216,7 @@ class Universe:
 @functools.cache
 def universe_of(tables: tuple[str, ...] = (), rule: str | None = None) -> Universe:
     """t0jax's own tables and those of the user's folders `tables`, with the cap rule `rule` or each mixture's own."""
-    return Universe([street.mixtures_folder(), *map(Path, tables)], rule)
+    return Universe([street.mixtures_folder(), *map(Path, dict.fromkeys(tables))], rule)
 
 
 def with_splits(tasks: Sequence[PromptedTask], splits: Sequence[str]) -> tuple[tuple[PromptedTask, ...], tuple[str, ...]]:

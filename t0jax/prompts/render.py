@@ -90,7 +90,7 @@ class Renderer:
             wanted = ", ".join(sorted(missing))
             raise InputError(
                 f"The template {self.template.name!r} needs the field {wanted}, which the row lacks "
-                f"(it has {', '.join(names)}): use rows in the dataset's schema."
+                f"(it has {', '.join(names)}): mend the template, or use rows in the dataset's schema."
             )
         if _CHOICES in names:
             raise InputError(f"The row has the field {_CHOICES}, which is the template's own: rename the field.")

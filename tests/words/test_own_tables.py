@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from t0jax.cli import main
+from t0jax.data.prompting import task_templates
 from t0jax.data.universe import Universe, universe_of
 from t0jax.errors import InputError
 from t0jax.street import mixtures_folder
@@ -103,8 +104,14 @@ def test_mixtures_of_mixtures_are_capped_at_each_level(write: Callable[..., Univ
 @pytest.mark.parametrize(
     ("tables", "words"),
     [
-        ({"members": "mixture,member\na,b\nb,c\nc,a\n"}, r"The mixture a holds itself \(a -> b -> c -> a\)"),
-        ({"members": "mixture,member\na,bistr\n"}, r"no mixture or task 'bistr' \(a member of a\). Did you mean bistro"),
+        (
+            {"members": "mixture,member\na,b\nb,c\nc,a\n"},
+            r"members.csv, line 4: the mixture a holds itself \(a -> b -> c -> a\)",
+        ),
+        (
+            {"members": "mixture,member\na,bistr\n"},
+            r"members.csv, line 2: there is no mixture or task 'bistr'. Did you mean bistro",
+        ),
         ({"members": "mixture,member\na,bistro\na,bistro_score_eval\n"}, "is scored, and .* trains: make two mixtures"),
         ({"members": "mixture,member\nt0_train,bistro\n"}, "Two mixtures are called t0_train"),
         ({"members": "mixture,member,rate\na,bistro,many\n"}, "line 2: rate is 'many'; it must be a number above 0"),
@@ -114,6 +121,21 @@ def test_mixtures_of_mixtures_are_capped_at_each_level(write: Callable[..., Univ
         ({"tasks": "dataset\nmissing\n"}, "there are no templates for missing: put them at .*missing/templates.yaml"),
         ({"tasks": "dataset,splits\nbistro,train\n"}, "splits is 'train'; write 'train=train validation=dev'"),
         ({"templates_bistro": "- 1"}, "is not a template file"),
+        ({"templates_bistro": "templates: [1]"}, "template 1 is 1: write name, jinja"),
+        (
+            {"templates_bistro": TEMPLATES.replace("answer_choices:", "answer_choice:")},
+            "'answer_choice', .* mean answer_choices",
+        ),
+        (
+            {"templates_bistro": TEMPLATES.replace("no ||| yes", "no")},
+            "'did they like it'.: answer_choices is False; it must be",
+        ),
+        (
+            {"tasks": "dataset,train_sise\nbistro,1\n"},
+            "has the column 'train_sise', which nothing reads. Did you mean train_si",
+        ),
+        ({"tasks": "dataset,train_size\nbistro\n"}, "line 2 has not as many fields as there are columns"),
+        ({"mixtures": "mixture,table,role,datasets,prompts\na,tasks,train,MINE,all\n"}, "line 2: a has no task: no dataset of"),
         ({"templates_bistro": TEMPLATES.replace("write one", "did they like it")}, "two templates named 'did they like it'"),
         (
             {"templates_imdb": TEMPLATES.replace("did they like it", "Writer Expressed Sentiment"), "tasks": "dataset\nimdb\n"},
@@ -126,6 +148,13 @@ def test_tables_that_contradict_are_named(write: Callable[..., Universe], tables
     with pytest.raises(InputError, match=words):
         universe.mixture_tasks("a")
         universe.task_names()
+
+
+def test_choices_may_be_a_list_and_a_table_may_come_from_a_spreadsheet(write: Callable[..., Universe]) -> None:
+    listed = TEMPLATES.replace("no ||| yes", "['no', 'yes']")
+    universe = write(**BISTRO | {"templates_bistro": listed, "tasks": "\ufeffdataset,train_size\nbistro,600\n"})
+    [task, _] = universe.mixture_tasks("bistro")
+    assert task_templates([task])[0].answer_choices == "no ||| yes"
 
 
 def test_a_dataset_that_trains_needs_its_size(write: Callable[..., Universe]) -> None:

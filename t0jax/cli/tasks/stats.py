@@ -85,9 +85,10 @@ def by_dataset(tasks: Sequence[PromptedTask], *, examples: float) -> list[dict[s
 
 
 def _measure(arguments: argparse.Namespace, tasks: Sequence[PromptedTask]) -> "FillReport":
-    """Tokens, truncation and fill of a sample of the cached mixture, packed as training packs it."""
+    """Tokens, truncation and fill of a sample of the cached mixture, packed as training packs it; without skipped tasks."""
     from t0jax.config import DataConfig
     from t0jax.data.fill import measure
+    from t0jax.data.missing import missing_tasks
 
     if any(task.is_scored for task in tasks):
         raise InputError(f"{arguments.mixture} is scored, not packed for training: leave --cache_dir out.")
@@ -96,7 +97,14 @@ def _measure(arguments: argparse.Namespace, tasks: Sequence[PromptedTask]) -> "F
         cache_dir=arguments.cache_dir,
         task_feature_lengths={"inputs": arguments.inputs_length, "targets": arguments.targets_length},
     )
-    return measure(data, [(task.name, task.rate) for task in tasks])
+    if missing := missing_tasks(arguments.cache_dir, [task.name for task in tasks], "train"):
+        print(
+            f"{arguments.cache_dir} is incomplete: {len(missing)} tasks were skipped; it is measured without", file=sys.stderr
+        )
+    there = [(task.name, task.rate) for task in tasks if task.name not in missing]
+    if not there:
+        raise InputError(f"{arguments.cache_dir} has none of the {len(tasks)} tasks of {arguments.mixture}: cache them first.")
+    return measure(data, there)
 
 
 def _sentence(cached: "FillReport") -> str:

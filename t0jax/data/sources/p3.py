@@ -89,6 +89,9 @@ def open_p3(p3_dir: str | None, hub_lock: str | None, task: PromptedTask, split:
     if theirs not in splits:
         raise MissingRowsError(f"p3: P3's {name} has no split {split!r}; it has {', '.join(splits)}.")
     if p3_dir is None:
+        if hub_lock is None:
+            how = "`t0jax tasks lock --mixture M --sources p3 --hub_lock PATH` and give --hub_lock PATH"
+            raise InputError(f"p3: {P3_REPO} is not locked to a commit: give --p3_dir, a copy of it, or run {how}.")
         records: Records = hub.open_line(_line(hub_lock, name), hub_lock, theirs, None)
     else:
         records = open_copy(Path(p3_dir), name, theirs)

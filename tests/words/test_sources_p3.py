@@ -214,7 +214,7 @@ def test_the_hub_has_a_configuration_for_each_task(server: Hub, tmp_path: Path) 
         files[f"{RANKED}/{split}-00000-of-00001.parquet"] = written.getvalue()
     server.commit(P3_REPO, files)
     places, task = Places(order=("p3",), hub_lock=str(tmp_path / "my.lock")), universe.task(RANKED)
-    with pytest.raises(InputError, match=r"bigscience/P3 is not locked to a commit: give --p3_dir, .* or run `t0jax tasks lock"):
+    with pytest.raises(InputError, match=r"bigscience/P3 is not locked to a commit: give --p3_dir, .* or run `t0jax"):
         open_split(Places(order=("p3",)), task, "validation")
     rows = open_split(places, task, "validation")
     assert rows.origin.startswith("hub: bigscience/P3@")

@@ -49,7 +49,7 @@ def stats(arguments: argparse.Namespace) -> int:
         print_json([*lines, {"mixture": arguments.mixture, "examples": round(drawn), **sums, **measured}])
         return 0
     print_table(lines)
-    print(f"{sums['tasks']} tasks of {len(lines)} datasets, total rate {sums['rate']:,.6g}", file=sys.stderr)
+    print(f"{sums['tasks']} tasks of {len(lines)} datasets, total rate {sums['rate']:,.10g}", file=sys.stderr)
     if not all(task.is_scored for task in tasks):
         run = f"{arguments.train_steps:,} steps of {arguments.batch_size:,} packed rows"
         basis = f"{tokens:.4g} input tokens an example and {fill:.1%} fill, {'measured' if cached else 'assumed'}"

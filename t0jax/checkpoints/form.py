@@ -29,6 +29,8 @@ class Form:
     parameters: Mapping[str, Tensor]
     slots: Mapping[str, Tensor] = field(default_factory=dict)
     """Adafactor's statistics as `<parameter>/v_row`, `/v_col` and `/v`; empty where there are none."""
+    is_stacked: bool = False
+    """Whether the layers of a stack lie in one array."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the model's config, what the form says beside its tensors."""
 

@@ -42,7 +42,8 @@ def hf_form(folder: epath.Path) -> Form:
     """A folder as `save_pretrained` writes it, or as it is downloaded from the hub."""
     config = _json(folder / CONFIG)
     stored, layout = _tensors(folder)
-    is_tied = bool(config.get("tie_word_embeddings", True))
+    # transformers 5 calls every T5 tied and tells 1.0 from 1.1 by this; before, whoever did not tie did not scale.
+    is_tied = bool(config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True)))
     params: dict[str, Tensor] = {}
     for name, tensor in stored.items():
         if name in _COPIES or name == _UNUSED or (is_tied and name == "lm_head.weight"):
@@ -54,6 +55,8 @@ def hf_form(folder: epath.Path) -> Form:
         params[ours] = tensor.transposed() if is_transposed else tensor
     if "token_embedder/embedding" not in params and _COPIES[0] in stored:
         params["token_embedder/embedding"] = stored[_COPIES[0]]
+    if not is_tied and "lm_head.weight" not in stored and "token_embedder/embedding" in params:
+        params["decoder/logits_dense/kernel"] = params["token_embedder/embedding"].transposed()  # tied, but not scaled
     return Form(folder, "hf", layout, passport.step_of(folder), params, settings=_settings(folder, config, is_tied))
 
 

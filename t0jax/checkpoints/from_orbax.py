@@ -29,7 +29,7 @@ def own_form(folder: epath.Path) -> Form:
             slots |= {f"{name}/{slot}": tensor for name, tensor in _by_layer(of_slot).items()}
     is_stacked = any("/layers/" in name for name in arrays)
     layout = f"Orbax, layers {'stacked' if is_stacked else 'one by one'}"
-    return Form(folder, "orbax", layout, whole.step_of(folder), _by_layer(arrays), slots)
+    return Form(folder, "orbax", layout, whole.step_of(folder), _by_layer(arrays), slots, is_stacked)
 
 
 def t5x_orbax_form(folder: epath.Path) -> Form:

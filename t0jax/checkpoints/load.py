@@ -1,17 +1,40 @@
 """From a checkpoint in any form onto the mesh: every host reads the parts that its devices hold."""
 
 from collections.abc import Mapping
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from t0jax.checkpoints import orbax
 from t0jax.checkpoints.form import Form, check_model, check_slots
 from t0jax.checkpoints.names import SLOTS
 from t0jax.checkpoints.tensor import Part, Tensor, stacked
 from t0jax.config import ModelConfig
 from t0jax.errors import InputError
+
+S = TypeVar("S", bound=orbax.TrainState)
+_AT_ONCE = 4
+"""Tensors that are read at the same time: a bucket answers late, but many."""
+
+
+def restore_parameters(form: Form, model: ModelConfig, like: Any) -> Any:
+    """The parameters of a checkpoint in any form, on the shardings of `like`; by Orbax where they lie as `model` has them."""
+    return orbax.restore_params(form.path, like) if _lies_as(form, model) else read_parameters(form, model, like)
+
+
+def restore_state(form: Form, model: ModelConfig, like: S) -> S:
+    """Parameters, optimizer and step of a checkpoint in any form that has them, on the shardings of `like`."""
+    if _lies_as(form, model):
+        return orbax.restore_state(form.path, like)
+    params, opt_state = read_parameters(form, model, like.params), read_statistics(form, like.opt_state)
+    return like.replace(step=number(form.step or 0, like.step), params=params, opt_state=opt_state)
+
+
+def _lies_as(form: Form, model: ModelConfig) -> bool:
+    return form.kind == "orbax" and form.is_stacked == model.scan_layers
 
 
 def read_parameters(form: Form, model: ModelConfig, like: Any) -> Any:
@@ -36,17 +59,20 @@ def number(value: int, like: Any) -> jax.Array:
 
 
 def _read_tree(form: Form, tensors: Mapping[str, Tensor], like: Any) -> Any:
-    leaves = {}
-    for path, leaf in flatten_dict(like).items():
+    def leaf(entry: tuple[tuple[str, ...], Any]) -> jax.Array:
+        path, wanted = entry
         name = "/".join(path)
-        tensor = _tensor(tensors, name, leaf.shape)
-        if tensor.shape != leaf.shape:
+        tensor = _tensor(tensors, name, wanted.shape)
+        if tensor.shape != wanted.shape:
             raise InputError(
-                f"{form.path} holds {name} as {tensor.shape}, and this run has {leaf.shape}: set OptimizerConfig as it was "
+                f"{form.path} holds {name} as {tensor.shape}, and this run has {wanted.shape}: set OptimizerConfig as it was "
                 "trained, or TrainConfig.restore_optimizer = False."
             )
-        leaves[path] = _place(form, name, tensor, leaf)
-    return unflatten_dict(leaves)
+        return _place(form, name, tensor, wanted)
+
+    leaves = flatten_dict(like)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return unflatten_dict(dict(zip(leaves, pool.map(leaf, leaves.items()), strict=True)))
 
 
 def _tensor(tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:

@@ -1,6 +1,7 @@
 """Whether two checkpoints are the same model: equal logits on fixed inputs."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from t0jax.batch import synthetic_batch
 from t0jax.checkpoints.form import Form
 from t0jax.checkpoints.load import read_parameters
+from t0jax.config import ModelConfig
 from t0jax.model.parameters import abstract_parameters, count_parameters
 from t0jax.model.t5 import T5
 
@@ -27,7 +29,13 @@ def logits_of(form: Form) -> Float[np.ndarray, "B T V"]:
     params = read_parameters(form, model, like)
     batch = synthetic_batch(batch_size=2, inputs_length=16, targets_length=8, vocab_size=model.vocab_size, segments=2, seed=0)
     fixed = {name: jnp.asarray(value) for name, value in batch.items()}
-    return np.asarray(jax.jit(T5(model).apply)({"params": params}, fixed))
+    return np.asarray(_applied(model)({"params": params}, fixed))
+
+
+@functools.lru_cache(maxsize=2)
+def _applied(model: ModelConfig) -> Any:
+    """Compiled once for both sides."""
+    return jax.jit(T5(model).apply)
 
 
 def compare_logits(source: Form, destination: Form) -> dict[str, Any]:

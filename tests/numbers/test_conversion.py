@@ -1,5 +1,6 @@
 """Checkpoints between t0jax, t5x and Hugging Face: every way round, to the bit."""
 
+import hashlib
 import json
 import math
 import pathlib
@@ -8,6 +9,7 @@ from typing import Any
 import flax.serialization
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from flax.traverse_util import flatten_dict
 from tiny_checkpoint import FACTORED, T5_1_0, T5_1_1, assert_same, converted, write_own
@@ -177,8 +179,6 @@ def test_arrays_that_flax_writes_in_chunks_are_one_again(tmp_path: pathlib.Path,
 
 
 def test_t5x_s_orbax_form_is_read(tmp_path: pathlib.Path) -> None:
-    import orbax.checkpoint as ocp
-
     write_own(tmp_path / "own")
     own = open_form(tmp_path / "own")
     unflatten = flax.traverse_util.unflatten_dict
@@ -203,7 +203,5 @@ def test_the_passport_says_where_every_tensor_came_from(tmp_path: pathlib.Path) 
     own = open_form(tmp_path / "own")
     assert passport["tensors"].keys() == own.parameters.keys() | own.slots.keys()
     entry = passport["tensors"]["decoder/decoder_norm/scale"]
-    import hashlib
-
     values = own.parameters["decoder/decoder_norm/scale"].read()
     assert entry == {"shape": [16], "dtype": "float32", "sha256": hashlib.sha256(values.tobytes()).hexdigest()}

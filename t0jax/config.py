@@ -199,8 +199,9 @@ class TrainConfig(Checked):
     """One training run: where it lies, how long it is, what is saved and said."""
 
     model_dir: str | None = None
-    train_steps: int = 12_200
-    """The step at which training ends, counted as the checkpoint counts (t5x: T0 ends at 1,112,200)."""
+    train_steps: int | str = 12_200
+    """The step at which training ends, counted as the checkpoint counts (t5x: T0 ends at 1,112,200); or '+12200', from where
+    the run begins."""
     initial_checkpoint_path: str | None = None
     """Where a new run begins; the step goes on from its step. A run that has saved resumes from MODEL_DIR instead."""
     restore_optimizer: bool = True
@@ -221,13 +222,20 @@ class TrainConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_positive("train_steps", "microbatches", "checkpoint_period", "stats_period")
+        self._require_positive("microbatches", "checkpoint_period", "stats_period")
+        steps = self.train_steps
+        is_relative = isinstance(steps, str) and steps[:1] == "+" and steps[1:].replace("_", "").isdecimal()
+        self._require(is_relative or (isinstance(steps, int) and steps > 0), "train_steps", "above 0, or '+N' for N steps more")
         keep = self.checkpoints_to_keep
         self._require(keep is None or keep > 0, "checkpoints_to_keep", "None or above 0")
         self._require(self.z_loss >= 0, "z_loss", "at least 0")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         factor = self.loss_normalizing_factor
         self._require(factor is None or factor > 0, "loss_normalizing_factor", "None or above 0")
+
+    def last_step(self, begun: int = 0) -> int:
+        """The step at which a run that began at step `begun` ends."""
+        return self.train_steps if isinstance(self.train_steps, int) else begun + int(self.train_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ def factored_dims(config: OptimizerConfig, shape: tuple[int, ...]) -> tuple[int,
     return (0, 1) if shape[0] <= shape[1] else (1, 0)
 
 
-def _statistics_shapes(config: OptimizerConfig, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+def statistics_shapes(config: OptimizerConfig, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     """Shapes of v_row, v_col and v for one layer's parameter."""
     dims = factored_dims(config, shape)
     return ((1,), (1,), shape) if dims is None else ((shape[dims[0]],), (shape[dims[1]],), (1,))
@@ -100,7 +100,7 @@ def adafactor(config: OptimizerConfig, logical_axes: Any) -> optax.GradientTrans
         def zeros(which: int) -> Any:
             def leaf(axes: PartitionSpec, parameter: Array) -> Array:
                 stack = parameter.shape[:1] if _is_stacked(axes) else ()
-                return jnp.zeros((*stack, *_statistics_shapes(config, parameter.shape[len(stack) :])[which]), jnp.float32)
+                return jnp.zeros((*stack, *statistics_shapes(config, parameter.shape[len(stack) :])[which]), jnp.float32)
 
             return jax.tree.map(leaf, logical_axes, params)
 

@@ -33,3 +33,11 @@ def t5_vocabulary() -> pathlib.Path:
     if not path.is_file():
         pytest.skip(f"no T5 vocabulary at {path}: set T0JAX_SHARED to a folder with data/ and models/")
     return path
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> pathlib.Path:
+    """Small checkpoints of others, which are not part of the repository."""
+    if not (SHARED / "models").is_dir():
+        pytest.skip(f"no checkpoints at {SHARED / 'models'}: set T0JAX_SHARED to a folder with data/ and models/")
+    return SHARED / "models"

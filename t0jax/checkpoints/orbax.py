@@ -176,11 +176,6 @@ def restore_params(path: epath.PathLike, like: Any) -> Any:
     return _restore(folder, {"params": like})["params"]
 
 
-def has_optimizer(path: epath.PathLike) -> bool:
-    """Whether a checkpoint holds an optimizer's state, and not parameters alone."""
-    return (epath.Path(path) / "optimizer").is_dir()
-
-
 def restore_state(path: epath.PathLike, like: S) -> S:
     """Parameters, optimizer and step of `checkpoint_<step>` or of the newest in MODEL_DIR, on the shardings of `like`."""
     folder = _absolute(whole.latest(path))
@@ -210,13 +205,17 @@ def _check_shapes(folder: epath.Path, item: str, like: Any) -> None:
         want = "does not have it" if wants is None else f"has {wants}"
         raise InputError(
             f"{folder} is of another model or optimizer: of {name} the checkpoint {said} and this run {want}; "
-            f"use the settings in {folder / 'config.gin'}{_vocabulary_remedy(name, has, wants)} or another checkpoint."
+            f"use the settings in {folder / 'config.gin'}{_remedy(name, has, wants)} or another checkpoint."
         )
 
 
-def _vocabulary_remedy(name: str, has: tuple[int, ...] | None, wants: tuple[int, ...] | None) -> str:
+def _remedy(name: str, has: tuple[int, ...] | None, wants: tuple[int, ...] | None) -> str:
     if name == EMBEDDING and has and wants and has[1:] == wants[1:]:
         return f" (ModelConfig.vocab_size = {has[0]})"
+    if has is None or wants is None:
+        for layers, is_scanned in (("/layers/", has is not None), ("/layers_", has is None)):
+            if layers in name:
+                return f" (ModelConfig.scan_layers = {is_scanned}; INITIAL_CHECKPOINT_PATH takes either)"
     return ""
 
 

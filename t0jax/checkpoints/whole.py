@@ -16,6 +16,11 @@ _ORBAX_WRITES_LATER = "_CHECKPOINT_METADATA"
 _NAME = re.compile(r"checkpoint_(\d+)")
 
 
+def is_step_name(name: str) -> bool:
+    """Whether a folder is named `checkpoint_<step>`."""
+    return _NAME.fullmatch(name) is not None
+
+
 def step_of(path: epath.PathLike) -> int:
     """The step of `.../checkpoint_<step>`; an InputError for any other name."""
     match = _NAME.fullmatch(epath.Path(path).name)

@@ -22,6 +22,8 @@ COMMANDS = {
     "eval": "score every wording by rank classification",
     "report": "accuracy per wording, median and spread per dataset",
     "infer": "answer prompts: rank choices or generate",
+    "convert": "a checkpoint from t0jax's, t5x's or Hugging Face's form into another",
+    "inspect": "what a checkpoint holds, in any form",
 }
 ACTIONS = {
     "tasks": {

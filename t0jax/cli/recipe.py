@@ -147,7 +147,8 @@ def _binding(text: str) -> tuple[str, str]:
         if value.startswith(("%", "@")):
             return name, value
         return name, repr(tuple(value.split(",")) if tuple[str, ...] in kinds else value)
-    takes_text = any(str in (kind, *typing.get_args(kind)) for kind in kinds)
+    takes = {part for kind in kinds for part in (kind, *typing.get_args(kind))}
+    takes_text = str in takes and (int not in takes or value.startswith("+"))
     is_number = isinstance(literal, int | float) and not isinstance(literal, bool)
     return name, repr(value) if takes_text and is_number else value
 

@@ -50,7 +50,9 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
     from t0jax.data.universe import tasks_of
     from t0jax.report.evaluation import incomplete
     from t0jax.training.loop import train
+    from t0jax.training.start import with_absolute_steps
 
+    described = with_absolute_steps(described)  # config.gin says the number
     tasks = tasks_of(described.data)
     if not described.train.allow_held_out:
         check_held_out(tasks, described.data)

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from t0jax.checkpoints import whole
-from t0jax.checkpoints.orbax import restore_params
+from t0jax.checkpoints.forms import open_form
+from t0jax.checkpoints.load import restore_parameters
 from t0jax.config import Run
 from t0jax.data.vocabulary import Vocabulary
 from t0jax.errors import InputError
@@ -41,9 +41,9 @@ def open_model(run: Run) -> OpenModel:
     if path is None:
         make = jax.jit(lambda key: init_parameters(run.model, key), out_shardings=shardings)
         return OpenModel(model, make(jax.random.key(run.train.random_seed)), mesh, None, None)
-    checkpoint = whole.latest(path)
+    form = open_form(path)
     like = jax.tree.map(lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), shapes, shardings)
-    return OpenModel(model, restore_params(checkpoint, like), mesh, checkpoint, whole.step_of(checkpoint))
+    return OpenModel(model, restore_parameters(form, run.model, like), mesh, str(form.path), form.step)
 
 
 def open_vocabulary(run: Run) -> Vocabulary:

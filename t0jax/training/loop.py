@@ -18,7 +18,7 @@ from t0jax.mesh import check_hosts, make_mesh, place_batch
 from t0jax.training.interruption import Interruption, Stopped
 from t0jax.training.journal import Journal
 from t0jax.training.log import Log, Window
-from t0jax.training.start import begin, describe
+from t0jax.training.start import begin, describe, with_absolute_steps
 from t0jax.training.step import State, make_step
 from t0jax.training.throughput import Load, load_of
 
@@ -52,7 +52,9 @@ def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ())
     `config_text` is saved as config.gin. An InputError for a run that cannot begin, a disk that is full, or a loss that is
     no number; `Stopped` after a SIGTERM or SIGINT, once the state is saved.
     """
+    run = with_absolute_steps(run)
     settings, mesh = run.train, make_mesh(run.mesh)
+    last_step = settings.last_step()
     if settings.model_dir is None:
         raise InputError("The run has no MODEL_DIR to save in: give --gin.MODEL_DIR=/where/it/shall/lie.")
     check_hosts(mesh.devices)
@@ -64,14 +66,14 @@ def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ())
         if position:
             feed.seek(position["data"])
         is_silent = jax.process_index() > 0
-        log = stack.enter_context(Log(settings.model_dir, step=step, last_step=settings.train_steps, is_silent=is_silent))
+        log = stack.enter_context(Log(settings.model_dir, step=step, last_step=last_step, is_silent=is_silent))
         log.say(describe(run, step, is_resumed=bool(position)))
         journal = Journal(log, mesh, period=settings.stats_period, window=Window(position.get("window")))
         take_step = journal.report_compilation(make_step(run.model, run.optimizer, settings, mesh))
         key = jax.random.fold_in(jax.random.key(settings.random_seed), 1)  # the parameters have the key itself
 
         for supply in _ahead(feed, run, mesh):
-            is_last, is_stopped = step >= settings.train_steps, interruption.is_due(step)
+            is_last, is_stopped = step >= last_step, interruption.is_due(step)
             if step > begun and (is_last or is_stopped or step % settings.checkpoint_period == 0):
                 with journal.pause():
                     place = {"data": supply.position, "window": dict(journal.window.sums)}

@@ -1,0 +1,53 @@
+"""Opens a checkpoint in whatever form it is."""
+
+from etils import epath
+
+from t0jax.checkpoints import whole
+from t0jax.checkpoints.form import Form
+from t0jax.checkpoints.from_hf import CONFIG, hf_form, is_hf
+from t0jax.checkpoints.from_orbax import own_form, t5x_orbax_form
+from t0jax.checkpoints.from_t5x import INDEX, native_form
+from t0jax.errors import InputError
+
+UNFINISHED = ".converting"
+"""Ends the name of a folder in which a conversion is under way."""
+
+
+def open_form(path: epath.PathLike) -> Form:
+    """The checkpoint at `path`, or the newest of its `checkpoint_<step>`s: t0jax's, t5x's (either form), Hugging Face's.
+
+    Only its index is read. InputError where there is none, or where it is not whole.
+    """
+    place = epath.Path(path)
+    if place.name.endswith(UNFINISHED):
+        raise InputError(f"{place} is an unfinished conversion: give the same `t0jax convert` again to finish it.")
+    if not place.exists():
+        raise InputError(f"There is no checkpoint at {place}: give a checkpoint_<step>, a MODEL_DIR, or a Hugging Face folder.")
+    if place.is_file():
+        return native_form(place)
+    found = _form_at(place)
+    if found is not None:
+        return found
+    for step in sorted(_steps(place), reverse=True):
+        found = _form_at(place / f"checkpoint_{step}")
+        if found is not None:
+            return found
+    raise InputError(
+        f"{place} holds no whole checkpoint: looked for {whole.COMMIT_FILE} (t0jax), {INDEX} or state/ (t5x), {CONFIG} with "
+        "weights (Hugging Face), and checkpoint_<step> folders."
+    )
+
+
+def _form_at(folder: epath.Path) -> Form | None:
+    """The checkpoint that a folder itself is; None where it is none."""
+    if (folder / whole.COMMIT_FILE).exists() and (folder / "params").is_dir():
+        return own_form(folder)
+    if (folder / "state" / "_METADATA").exists():
+        return t5x_orbax_form(folder)
+    if (folder / INDEX).exists() and (folder / INDEX).is_file():
+        return native_form(folder)
+    return hf_form(folder) if is_hf(folder) else None
+
+
+def _steps(folder: epath.Path) -> list[int]:
+    return [whole.step_of(path) for path in folder.iterdir() if whole.is_step_name(path.name)]

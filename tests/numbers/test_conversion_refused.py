@@ -1,0 +1,281 @@
+"""Checkpoints that are not whole, not sound or not the run's: one sentence with the tensor, both shapes and the remedy."""
+
+import collections
+import dataclasses
+import json
+import pathlib
+import pickle
+import shutil
+import sys
+import types
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import flax.serialization
+import flax.traverse_util
+import numpy as np
+import pytest
+from etils import epath
+from tiny_checkpoint import T5_1_1, converted, write_own
+
+from t0jax.checkpoints.conversion import destination_of
+from t0jax.checkpoints.form import check_model
+from t0jax.checkpoints.forms import open_form
+from t0jax.checkpoints.torch_zip import read_torch
+from t0jax.errors import InputError
+
+Tree = dict[str, np.ndarray]
+WO = "encoder/layers_1/mlp/wo/kernel"
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("own")
+    write_own(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def values(own: pathlib.Path) -> Tree:
+    return {name: tensor.read() for name, tensor in open_form(own).parameters.items()}
+
+
+@pytest.fixture(scope="module")
+def native(own: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return pathlib.Path(converted(own, tmp_path_factory.mktemp("t5x"), "t5x").path)
+
+
+@pytest.fixture(scope="module")
+def theirs(own: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return pathlib.Path(converted(own, tmp_path_factory.mktemp("hf") / "model", "hf").path)
+
+
+def write_native(path: pathlib.Path, target: Tree, states: Tree | None = None) -> pathlib.Path:
+    unflatten = flax.traverse_util.unflatten_dict
+    state = {"step": np.asarray(7, np.int32), "param_states": unflatten(states or {}, sep="/")}
+    content = {"version": 3, "optimizer": {"target": unflatten(target, sep="/"), "state": state}}
+    path.write_bytes(flax.serialization.msgpack_serialize(content))
+    return path
+
+
+def without(values: Tree) -> Tree:
+    return {name: one for name, one in values.items() if name != WO}
+
+
+def with_one_more(values: Tree) -> Tree:
+    return values | {"encoder/layers_1/mlp/wi_2/kernel": values[WO]}
+
+
+def narrower(values: Tree) -> Tree:
+    return values | {WO: values[WO][:20]}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (without, rf"not whole: of {WO} the checkpoint does not have it and its own model has \(24, 16\); copy it again"),
+        (with_one_more, r"wi_2/kernel the checkpoint holds \(24, 16\) and its own model does not have it; copy it again"),
+        (narrower, rf"of {WO} the checkpoint holds \(20, 16\) and its own model has \(24, 16\); copy it again"),
+    ],
+)
+def test_a_tensor_too_few_too_many_or_misshapen(
+    tmp_path: pathlib.Path, values: Tree, spoil: Callable[[Tree], Tree], words: str
+) -> None:
+    path = write_native(tmp_path / "checkpoint", spoil(values))
+    with pytest.raises(InputError, match=words):
+        converted(path, tmp_path / "hf", "hf")
+    assert not (tmp_path / "hf").exists()
+
+
+def test_values_that_are_not_finite(tmp_path: pathlib.Path, values: Tree) -> None:
+    broken = values[WO].copy()
+    broken[3, :2] = np.nan, np.inf
+    path = write_native(tmp_path / "checkpoint", values | {WO: broken})
+    with pytest.raises(InputError, match=rf"{WO} of .*checkpoint holds 2 of 384 values that are not finite"):
+        converted(path, tmp_path / "hf", "hf")
+    assert not (tmp_path / "hf").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"vocab_size": 128},
+            r"embedding the checkpoint holds \(160, 16\) and this run has \(128, 16\); set .*vocab_size = 160.*padded",
+        ),
+        (
+            {"vocab_size": 192},
+            r"embedding the checkpoint holds \(160, 16\) and this run has \(192, 16\); set .*vocab_size = 160",
+        ),
+        ({"num_encoder_layers": 3}, r"encoder/layers_2/.* the checkpoint does not have it and this run has .*`t0jax inspect`"),
+        ({"logits_via_embedding": True}, r"logits_dense/kernel the checkpoint holds \(16, 160\) and this run does not have it"),
+    ],
+)
+def test_another_model_than_the_run_s(own: pathlib.Path, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        check_model(open_form(own), dataclasses.replace(T5_1_1, **change))
+
+
+def test_t5x_s_scanned_layout(tmp_path: pathlib.Path, values: Tree) -> None:
+    scanned = {name: one for name, one in values.items() if "layers" not in name and "relpos" not in name}
+    scanned["encoder/encoder/relpos_bias/rel_embedding"] = np.ones((2, 2, 32), np.float32)
+    path = write_native(tmp_path / "checkpoint", scanned)
+    with pytest.raises(InputError, match=r"lacks encoder/relpos_bias/rel_embedding.*scalable_t5.*give an unscanned one"):
+        converted(path, tmp_path / "hf", "hf")
+
+
+def test_momentum_and_incomplete_statistics(tmp_path: pathlib.Path, own: pathlib.Path, values: Tree) -> None:
+    states = {name: tensor.read() for name, tensor in open_form(own).slots.items()}
+    path = write_native(tmp_path / "checkpoint", values, states | {f"{WO}/m": values[WO]})
+    with pytest.raises(InputError, match=rf"trained with momentum \({WO}/m is \(24, 16\)\).*--without_optimizer"):
+        converted(path, tmp_path / "t5x", "t5x")
+    del states[f"{WO}/v_col"]
+    path = write_native(tmp_path / "checkpoint", values, states)
+    with pytest.raises(InputError, match=rf"but not v_col of {WO}: copy it again, or leave the statistics"):
+        converted(path, tmp_path / "t5x", "t5x")
+
+
+def truncated(path: pathlib.Path, copy: pathlib.Path, keep: float) -> pathlib.Path:
+    raw = path.read_bytes()
+    copy.write_bytes(raw[: int(len(raw) * keep)])
+    return copy
+
+
+@pytest.mark.parametrize("keep", [0.999, 0.5, 0.001])
+def test_a_truncated_index_of_t5x(tmp_path: pathlib.Path, values: Tree, keep: float) -> None:
+    path = write_native(tmp_path / "whole", values)
+    with pytest.raises(InputError, match=r"is cut short|damaged|no flax checkpoint"):
+        open_form(truncated(path, tmp_path / "checkpoint", keep))
+
+
+@pytest.mark.parametrize("keep", [0.999, 0.5, 0.0001])
+def test_a_truncated_safetensors_file(tmp_path: pathlib.Path, theirs: pathlib.Path, keep: float) -> None:
+    (tmp_path / "config.json").write_text((theirs / "config.json").read_text())
+    truncated(theirs / "model.safetensors", tmp_path / "model.safetensors", keep)
+    with pytest.raises(InputError, match=r"model\.safetensors is cut short"):
+        open_form(tmp_path)
+
+
+@pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "truncated"])
+def test_a_chunk_that_is_lost_or_truncated_is_no_zero(
+    tmp_path: pathlib.Path, own: pathlib.Path, native: pathlib.Path, is_lost: bool
+) -> None:
+    folder = tmp_path / "checkpoint_7"
+    shutil.copytree(native, folder)
+    chunk = folder / f"target.{WO.replace('/', '.')}/0.0"
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    if is_lost:
+        chunk.unlink()
+    with pytest.raises(InputError, match=rf"target/{WO} at .* cannot be read, a part of it is lost or damaged .*copy"):
+        converted(folder, tmp_path / "hf", "hf")
+    assert not (tmp_path / "hf").exists()
+
+
+def test_a_missing_shard_and_a_foreign_model(tmp_path: pathlib.Path, theirs: pathlib.Path) -> None:
+    config = json.loads((theirs / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    index = {"weight_map": {"shared.weight": "model-00001-of-00002.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(
+        InputError, match=r"lacks model-00001-of-00002.safetensors, which its model.safetensors.index.json names"
+    ):
+        open_form(tmp_path)
+    (tmp_path / "model.safetensors.index.json").rename(tmp_path / "hidden")
+    (tmp_path / "model.safetensors").write_bytes((theirs / "model.safetensors").read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "bart"}))
+    with pytest.raises(InputError, match="is a 'bart' model; only 't5' is read"):
+        open_form(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"feed_forward_proj": "gated-silu"}))
+    with pytest.raises(InputError, match=r"feed_forward_proj 'gated-silu'; T5's are relu, gated-gelu"):
+        open_form(tmp_path)
+
+
+def test_what_is_no_checkpoint_says_what_was_looked_for(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match="There is no checkpoint at"):
+        open_form(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"holds no whole checkpoint: looked for .*t5x.*Hugging Face"):
+        open_form(tmp_path)
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-1000000"')
+    with pytest.raises(InputError, match=r"is a TensorFlow checkpoint of Mesh TensorFlow's T5: convert it with t5x"):
+        open_form(tmp_path)
+    with pytest.raises(InputError, match="is an unfinished conversion"):
+        (tmp_path / "a.converting").mkdir()
+        open_form(tmp_path / "a.converting")
+
+
+def test_destinations_that_cannot_be(tmp_path: pathlib.Path, own: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"is there already: give another destination"):
+        destination_of(str(own), "orbax", 7)
+    with pytest.raises(InputError, match=r"named checkpoint_9, but the checkpoint is at step 7: name it checkpoint_7"):
+        destination_of(str(tmp_path / "checkpoint_9"), "t5x", 7)
+    with pytest.raises(InputError, match=r"gs://bucket/a is in a bucket: convert to a folder here"):
+        destination_of("gs://bucket/a", "hf", 7)
+
+
+def _torch_like(path: pathlib.Path, state: Any, storages: list[np.ndarray]) -> pathlib.Path:
+    """A file as torch.save of 1.6 and later lays it out, written without torch."""
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, obj: Any) -> Any:
+            if isinstance(obj, types.SimpleNamespace):
+                return ("storage", sys.modules["torch"].FloatStorage, str(obj.key), "cpu", storages[obj.key].size)
+            return None
+
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open("archive/data.pkl", "w") as stream:
+            Pickler(stream, protocol=2).dump(state)
+        for key, storage in enumerate(storages):
+            archive.writestr(f"archive/data/{key}", storage.tobytes())
+    return path
+
+
+@pytest.fixture
+def torch_names(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The two names of torch's that a state_dict's pickle mentions."""
+    utils, torch = types.ModuleType("torch._utils"), types.ModuleType("torch")
+    for module, name in ((torch, "FloatStorage"), (utils, "_rebuild_tensor_v2")):
+        setattr(module, name, type(name, (), {"__module__": module.__name__, "__init__": lambda self, *arguments: None}))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch._utils", utils)
+    return utils
+
+
+class _Call:
+    """Pickles as a call of `function`."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def test_pytorch_s_files_are_read_without_torch(tmp_path: pathlib.Path, torch_names: Any) -> None:
+    storage = np.arange(60, dtype=np.float32)
+    rebuild, handle = torch_names._rebuild_tensor_v2, types.SimpleNamespace(key=0)
+    hooks: Any = collections.OrderedDict()
+    state = collections.OrderedDict(
+        plain=_Call(rebuild, handle, 10, (5, 4), (4, 1), False, hooks),
+        turned=_Call(rebuild, handle, 0, (5, 4), (1, 5), False, hooks),
+    )
+    found = read_torch(epath.Path(_torch_like(tmp_path / "a.bin", state, [storage])))
+    np.testing.assert_array_equal(found["plain"].read(), storage[10:30].reshape(5, 4))
+    np.testing.assert_array_equal(found["turned"].read(), storage[:20].reshape(4, 5).T)
+    np.testing.assert_array_equal(found["plain"].read((slice(1, 3), slice(2, 4))), storage[10:30].reshape(5, 4)[1:3, 2:])
+
+
+def test_a_pickle_that_would_run_something_is_refused_before_it_does(tmp_path: pathlib.Path, torch_names: Any) -> None:
+    witness = tmp_path / "witness"
+    for function, argument in ((pathlib.Path.touch, witness), (eval, f"open({str(witness)!r}, 'w')")):
+        path = _torch_like(tmp_path / "a.bin", {"weight": _Call(function, argument)}, [])
+        with pytest.raises(InputError, match=r"a\.bin is refused, it asks for .*give the same model as model\.safetensors"):
+            read_torch(epath.Path(path))
+    assert not witness.exists()
+    outside = _Call(torch_names._rebuild_tensor_v2, types.SimpleNamespace(key=0), 50, (5, 4), (4, 1), False, None)
+    path = _torch_like(tmp_path / "b.bin", {"weight": outside}, [np.zeros(60, np.float32)])
+    with pytest.raises(InputError, match="a tensor of 20 numbers at 50 in a storage of 60"):
+        read_torch(epath.Path(path))
+    path.write_bytes(b"\x80\x02 before torch 1.6")
+    with pytest.raises(InputError, match=r"no zip file .*older than torch 1\.6"):
+        read_torch(epath.Path(path))

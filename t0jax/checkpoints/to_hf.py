@@ -14,6 +14,7 @@ from t0jax.batch import EOS_ID, PAD_ID
 from t0jax.checkpoints.names import shapes_of, to_hf
 from t0jax.checkpoints.plan import DTYPES, Plan
 from t0jax.checkpoints.safetensors import plan_safetensors
+from t0jax.checkpoints.tensor import row_by_row
 from t0jax.config import ModelConfig
 from t0jax.errors import InputError
 
@@ -65,7 +66,7 @@ class HfWriter:
         """Write one tensor at its place in its shard."""
         theirs, is_transposed = to_hf(name)
         shard, start = self._places[theirs]
-        raw = np.ascontiguousarray(values.T if is_transposed else values)
+        raw = row_by_row(values.T if is_transposed else values)
         with open(self.folder / shard, "r+b") as file:
             file.seek(start)
             file.write(raw.view(np.uint8).data)

@@ -31,7 +31,7 @@ writer = conversion.WRITERS[form]
 puts = []
 class Counted(writer):
     def put(self, name, values):
-        if len(puts) == int(limit):
+        if len(puts) >= int(limit):
             os.kill(os.getpid(), signal.SIGKILL)
         puts.append(name)
         super().put(name, values)
@@ -67,7 +67,8 @@ def test_a_conversion_that_is_killed_looks_never_whole_and_goes_on(tmp_path: pat
             open_form(place)
     done = convert_apart(tmp_path / "own", target, form, 10_000)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-3]) == tensors - 30, "what was finished is not done again"
+    again = int(done.stdout.split()[-3])
+    assert tensors - 30 <= again < tensors - 20, "what was finished is not done again, only what was under way"
     assert not list(tmp_path.rglob("*.converting"))
     assert_same(open_form(target), source, with_slots=form != "hf")
 
@@ -81,7 +82,7 @@ def test_the_remains_of_another_conversion_are_not_taken(tmp_path: pathlib.Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("source", "form"), [("orbax", "hf"), ("hf", "orbax"), ("orbax", "t5x"), ("t5x", "hf")])
+@pytest.mark.parametrize(("source", "form"), [("orbax", "hf"), ("hf", "t5x")])
 def test_a_conversion_holds_few_tensors_at_a_time(tmp_path: pathlib.Path, source: str, form: str) -> None:
     layers = {"num_encoder_layers": 16, "num_decoder_layers": 16}
     write_own(tmp_path / "orbax", dataclasses.replace(T5_1_1, emb_dim=512, num_heads=8, head_dim=64, mlp_dim=1024, **layers))

@@ -17,6 +17,8 @@ from t0jax import cli
 from t0jax.checkpoints.forms import open_form
 from t0jax.checkpoints.load import read_parameters, restore_parameters
 from t0jax.checkpoints.tensor import Tensor
+from t0jax.cli import infer
+from t0jax.cli.recipe import read_run
 from t0jax.config import MeshConfig, OptimizerConfig
 from t0jax.errors import InputError
 from t0jax.mesh import make_mesh
@@ -168,6 +170,14 @@ def test_the_commands_convert_and_inspect(tmp_path: pathlib.Path, capsys: pytest
     assert "1,100,000" in capsys.readouterr().out
     assert cli.main([*again[:-1], "5", "--from", str(tmp_path / "own")]) == 2
     assert "--step is 5, but" in capsys.readouterr().err
+
+
+def test_infer_knows_the_model_of_any_form(tmp_path: pathlib.Path) -> None:
+    write_own(tmp_path / "own")
+    form = converted(tmp_path / "own", tmp_path / "hf", "hf")
+    files, bindings = infer._recipe_of(str(tmp_path / "hf"))
+    described = read_run(files, [*bindings, "ModelConfig.dtype=float32"])
+    assert described.model == dataclasses.replace(form.model, dtype="float32")
 
 
 def test_a_vocabulary_with_more_pieces_than_the_model_has_rows(

@@ -18,6 +18,7 @@ from t0jax.checkpoints.form import Form, Kind, check_model, check_slots
 from t0jax.checkpoints.forms import UNFINISHED, open_form
 from t0jax.checkpoints.journal import Journal
 from t0jax.checkpoints.load import check_finite
+from t0jax.checkpoints.orbax import reason_of
 from t0jax.checkpoints.plan import DTYPES, Plan, Writer
 from t0jax.checkpoints.proof import compare_logits
 from t0jax.checkpoints.tensor import Tensor, row_by_row
@@ -60,7 +61,15 @@ def convert(source: Form, folder: Path, plan: Plan, progress: Progress) -> dict[
     work = folder.with_name(folder.name + UNFINISHED)
     aside = work / folder.name
     journal = _journal(work, aside, source, plan)
-    _write(source, aside, plan, journal, progress)
+    try:
+        _write(source, aside, plan, journal, progress)
+    except InputError:
+        raise
+    except (OSError, ValueError) as problem:  # TensorStore says ValueError of a full disk too
+        raise InputError(
+            f"{folder} could not be written ({reason_of(problem)}): make room there and give the same command again, it goes "
+            f"on where it stood; or delete {work}."
+        ) from problem
     result = open_form(aside)
     _read_back(result, journal.done, progress)
     described = _describe(source, plan, journal.done) | {"logits": compare_logits(source, result)}

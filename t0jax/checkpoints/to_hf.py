@@ -57,10 +57,10 @@ class HfWriter:
 
     def _make(self, shard: str, head: bytes, length: int) -> None:
         path = self.folder / shard
-        if not path.exists():
-            with open(path, "wb") as file:
-                file.write(head)
-                file.truncate(length)
+        path.touch()
+        with open(path, "r+b") as file:  # what an interrupted conversion has written stays
+            file.write(head)
+            file.truncate(length)
 
     def put(self, name: str, values: np.ndarray) -> None:
         """Write one tensor at its place in its shard."""

@@ -27,8 +27,11 @@ from t0jax.training.step import abstract_state
 
 CONVERTING = """
 import os, resource, signal, sys
+if len(sys.argv) > 5:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[5]),) * 2)
 from t0jax.checkpoints import conversion, proof
-source, target, form, limit = sys.argv[1:]
+source, target, form, limit = sys.argv[1:5]
 writer = conversion.WRITERS[form]
 puts = []
 class Counted(writer):
@@ -49,8 +52,10 @@ sys.exit(status)
 """
 
 
-def convert_apart(source: pathlib.Path, target: pathlib.Path, form: str, limit: int) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", CONVERTING, str(source), str(target), form, str(limit)]
+def convert_apart(
+    source: pathlib.Path, target: pathlib.Path, form: str, limit: int, *more: int
+) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", CONVERTING, str(source), str(target), form, str(limit), *map(str, more)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -73,6 +78,17 @@ def test_a_conversion_that_is_killed_looks_never_whole_and_goes_on(tmp_path: pat
     assert tensors - 30 <= again < tensors - 20, "what was finished is not done again, only what was under way"
     assert not list(tmp_path.rglob("*.converting"))
     assert_same(open_form(target), source, with_slots=form != "hf")
+
+
+@pytest.mark.parametrize("form", ["t5x", "hf", "orbax"])
+def test_a_full_disk_is_one_sentence_and_the_conversion_goes_on(tmp_path: pathlib.Path, form: str) -> None:
+    write_own(tmp_path / "own")
+    full = convert_apart(tmp_path / "own", tmp_path / "new", form, 10_000, 8_000)  # no file may have more bytes than these
+    assert full.returncode == 2, full.stderr
+    assert "could not be written" in full.stderr and "give the same command again" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert convert_apart(tmp_path / "own", tmp_path / "new", form, 10_000).returncode == 0
+    assert_same(open_form(tmp_path / "new"), open_form(tmp_path / "own"), with_slots=form != "hf")
 
 
 def test_the_remains_of_another_conversion_are_not_taken(tmp_path: pathlib.Path) -> None:

@@ -2,9 +2,10 @@
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ from t0jax.checkpoints.form import Form, Kind, check_model, check_slots
 from t0jax.checkpoints.forms import UNFINISHED, open_form
 from t0jax.checkpoints.journal import Journal
 from t0jax.checkpoints.load import check_finite
+from t0jax.checkpoints.orbax import reason_of
 from t0jax.checkpoints.plan import DTYPES, Plan, Writer
 from t0jax.checkpoints.proof import compare_logits
-from t0jax.checkpoints.tensor import Tensor
+from t0jax.checkpoints.tensor import Tensor, row_by_row
 from t0jax.checkpoints.to_hf import HfWriter
 from t0jax.checkpoints.to_orbax import OrbaxWriter
 from t0jax.checkpoints.to_t5x import T5xWriter
 from t0jax.errors import InputError
 
 WRITERS: Mapping[Kind, Callable[[epath.Path, Plan], Writer]] = {"orbax": OrbaxWriter, "t5x": T5xWriter, "hf": HfWriter}
+_AT_ONCE = 4
+"""Tensors that are converted at the same time, where there are as many processors."""
 Progress = Callable[[str, int], Any]
 """(label, total) -> a context manager with `advance(n)`; the unit is a megabyte."""
 
@@ -56,21 +60,16 @@ def convert(source: Form, folder: Path, plan: Plan, progress: Progress) -> dict[
         check_slots(source)
     work = folder.with_name(folder.name + UNFINISHED)
     aside = work / folder.name
-    tensors = {**source.parameters, **{name: source.slots[name] for name in plan.slots}}
     journal = _journal(work, aside, source, plan)
-    writer = WRITERS[plan.kind](epath.Path(aside), plan)
-    with progress("converting, MB", _megabytes(tensors)) as shown:
-        shown.advance(sum(_megabytes({name: tensors[name]}) for name in journal.done))
-        for name, values in _ahead({name: tensor for name, tensor in tensors.items() if name not in journal.done}):
-            check_finite(f"{name} of {source.path}", values)
-            written = values.astype(np.float32 if name in plan.slots else DTYPES[plan.dtype], copy=False)
-            writer.put(name, written)
-            entry = {"shape": list(values.shape), "dtype": written.dtype.name, "sha256": passport.fingerprint(written)}
-            if values.dtype != written.dtype:
-                entry |= {"source_dtype": values.dtype.name, "source_sha256": passport.fingerprint(values)}
-            journal.add(name, entry)
-            shown.advance(_megabytes({name: tensors[name]}))
-    writer.finish()
+    try:
+        _write(source, aside, plan, journal, progress)
+    except InputError:
+        raise
+    except (OSError, ValueError) as problem:  # TensorStore says ValueError of a full disk too
+        raise InputError(
+            f"{folder} could not be written ({reason_of(problem)}): make room there and give the same command again, it goes "
+            f"on where it stood; or delete {work}."
+        ) from problem
     result = open_form(aside)
     _read_back(result, journal.done, progress)
     described = _describe(source, plan, journal.done) | {"logits": compare_logits(source, result)}
@@ -83,6 +82,29 @@ def convert(source: Form, folder: Path, plan: Plan, progress: Progress) -> dict[
     aside.rename(folder)
     shutil.rmtree(work)
     return described
+
+
+def _write(source: Form, aside: Path, plan: Plan, journal: Journal, progress: Progress) -> None:
+    """Every tensor that the journal does not have, then what makes the checkpoint whole."""
+    writer = WRITERS[plan.kind](epath.Path(aside), plan)
+    tensors = {**source.parameters, **{name: source.slots[name] for name in plan.slots}}
+
+    def write(name: str, tensor: Tensor) -> dict[str, Any]:
+        values = row_by_row(tensor.read())
+        check_finite(f"{name} of {source.path}", values)
+        written = values.astype(np.float32 if name in plan.slots else DTYPES[plan.dtype], copy=False)
+        writer.put(name, written)
+        entry = {"shape": list(values.shape), "dtype": written.dtype.name, "sha256": passport.fingerprint(written)}
+        if values.dtype == written.dtype:
+            return entry
+        return entry | {"source_dtype": values.dtype.name, "source_sha256": passport.fingerprint(values)}
+
+    with progress("converting, MB", _megabytes(tensors)) as shown:
+        shown.advance(_megabytes({name: tensors[name] for name in journal.done}))
+        for name, entry in _each(write, {name: one for name, one in tensors.items() if name not in journal.done}):
+            journal.add(name, entry)
+            shown.advance(_megabytes({name: tensors[name]}))
+    writer.finish()
 
 
 def _megabytes(tensors: Mapping[str, Tensor]) -> int:
@@ -113,25 +135,25 @@ def _journal(work: Path, aside: Path, source: Form, plan: Plan) -> Journal:
     return journal
 
 
-def _ahead(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, np.ndarray]]:
-    """Every tensor's values; the next one is read while this one is written."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = None
-        for name, tensor in tensors.items():
-            following = name, pool.submit(tensor.read)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            waiting = following
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
+def _each(do: Callable[[str, Tensor], Any], tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Any]]:
+    """What `do` makes of every tensor, a few at a time; the first failure ends it."""
+    with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+        names = {pool.submit(do, name, tensor): name for name, tensor in tensors.items()}
+        try:
+            for future in as_completed(names):
+                yield names[future], future.result()
+        finally:
+            for future in names:
+                future.cancel()
 
 
 def _read_back(result: Form, written: Mapping[str, Mapping[str, Any]], progress: Progress) -> None:
     """InputError where a tensor on disk is not the one that was written."""
     stored = {**result.parameters, **result.slots}
-    with progress("reading back, MB", _megabytes({name: stored[name] for name in written})) as shown:
-        for name, values in _ahead({name: stored[name] for name in written}):
-            if passport.fingerprint(values) != written[name]["sha256"]:
+    found = {name: stored[name] for name in written}
+    with progress("reading back, MB", _megabytes(found)) as shown:
+        for name, fingerprint in _each(lambda name, tensor: passport.fingerprint(tensor.read()), found):
+            if fingerprint != written[name]["sha256"]:
                 raise InputError(
                     f"{name} in {result.path} is not what was written: the disk may be at fault; delete it, begin anew."
                 )

@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from t0jax.checkpoints import orbax
 from t0jax.checkpoints.form import Form, check_model, check_slots
 from t0jax.checkpoints.names import SLOTS
-from t0jax.checkpoints.tensor import Part, Tensor, stacked
+from t0jax.checkpoints.tensor import Part, Tensor, row_by_row, stacked
 from t0jax.config import ModelConfig
 from t0jax.errors import InputError
 
@@ -91,7 +91,7 @@ def _place(form: Form, name: str, tensor: Tensor, leaf: Any) -> jax.Array:
         if key not in parts:
             values = tensor.read(part)
             check_finite(f"{name} of {form.path}", values)
-            parts[key] = np.ascontiguousarray(values).astype(leaf.dtype)
+            parts[key] = row_by_row(values).astype(leaf.dtype, copy=False)
         return parts[key]
 
     return jax.make_array_from_callback(leaf.shape, leaf.sharding, read)

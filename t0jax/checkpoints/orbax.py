@@ -158,8 +158,8 @@ class Checkpoints:
         """Free the room that the failed save holds and say what happened."""
         self._sweep()
         raise InputError(
-            f"Checkpoint {self._path(self._saving or 0)} could not be written ({_reason(problem)}): make room there or choose "
-            f"another MODEL_DIR; the checkpoints before it are intact (steps {self.steps()})."
+            f"Checkpoint {self._path(self._saving or 0)} could not be written ({reason_of(problem)}): make room there or "
+            f"choose another MODEL_DIR; the checkpoints before it are intact (steps {self.steps()})."
         ) from problem
 
 
@@ -229,7 +229,8 @@ def _key(entry: Any) -> str:
     return str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry))))
 
 
-def _reason(problem: Exception) -> str:
+def reason_of(problem: Exception) -> str:
+    """Why something could not be written, in the words of the operating system where it has them."""
     text = " ".join(str(problem).split())
     known = re.search(
         r"No space left on device|File too large|Disk quota exceeded|Permission denied|Read-only file system", text

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from t0jax.checkpoints.tensor import row_by_row
+
 FILE = "passport.json"
 
 
 def fingerprint(values: np.ndarray) -> str:
     """sha256 of a tensor's numbers, row by row."""
-    return hashlib.sha256(np.ascontiguousarray(values).view(np.uint8).data if values.size else b"").hexdigest()
+    return hashlib.sha256(row_by_row(values).view(np.uint8).data if values.size else b"").hexdigest()
 
 
 def read_passport(folder: epath.Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from t0jax.batch import EOS_ID, PAD_ID
 from t0jax.checkpoints.names import shapes_of, to_hf
 from t0jax.checkpoints.plan import DTYPES, Plan
 from t0jax.checkpoints.safetensors import plan_safetensors
+from t0jax.checkpoints.tensor import row_by_row
 from t0jax.config import ModelConfig
 from t0jax.errors import InputError
 
@@ -56,16 +57,16 @@ class HfWriter:
 
     def _make(self, shard: str, head: bytes, length: int) -> None:
         path = self.folder / shard
-        if not path.exists():
-            with open(path, "wb") as file:
-                file.write(head)
-                file.truncate(length)
+        path.touch()
+        with open(path, "r+b") as file:  # what an interrupted conversion has written stays
+            file.write(head)
+            file.truncate(length)
 
     def put(self, name: str, values: np.ndarray) -> None:
         """Write one tensor at its place in its shard."""
         theirs, is_transposed = to_hf(name)
         shard, start = self._places[theirs]
-        raw = np.ascontiguousarray(values.T if is_transposed else values)
+        raw = row_by_row(values.T if is_transposed else values)
         with open(self.folder / shard, "r+b") as file:
             file.seek(start)
             file.write(raw.view(np.uint8).data)

@@ -1,6 +1,7 @@
 """`t0jax infer`: answer prompts, by ranking given choices or by greedy generation."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the command."""
     add_gin_arguments(parser)
     parser.add_argument(
-        "--checkpoint_path", metavar="C", help="MODEL_DIR or checkpoint_N; without --gin_file its own config.gin"
+        "--checkpoint_path",
+        metavar="C",
+        help="in any form; without --gin_file by its own config.gin, or by what its tensors say",
     )
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="a prompt; may be given again")
     parser.add_argument("--file", metavar="PATH", help="prompts, one a line; default: standard input")
@@ -46,20 +49,34 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _described(arguments: argparse.Namespace) -> Run:
-    """The recipe given, or the one that lies beside the checkpoint."""
-    from t0jax.checkpoints import whole
-
+    """The recipe given, or the one that lies beside the checkpoint, or for one of another form what its tensors say."""
     files, bindings = list(arguments.gin_file), list(arguments.gin_bindings)
     if arguments.checkpoint_path:
         bindings.append(f"CHECKPOINT_PATH={arguments.checkpoint_path}")
         if not files:
-            files = [str(Path(whole.latest(arguments.checkpoint_path)) / "config.gin")]
+            files, found = _recipe_of(arguments.checkpoint_path)
+            bindings = [*found, *bindings]
     if not files:
         raise InputError("Which model is to answer is not clear: give --checkpoint_path=MODEL_DIR, or --gin_file and it.")
     described = read_run(files, bindings, [path for path in arguments.gin_search_paths.split(",") if path])
     if described.evaluate.checkpoint_path is None:
         raise InputError("An untrained model has no answers: give --checkpoint_path=MODEL_DIR.")
     return described
+
+
+def _recipe_of(checkpoint: str) -> tuple[list[str], list[str]]:
+    """Gin files and bindings that describe a checkpoint's model."""
+    from t0jax.checkpoints.forms import open_form
+
+    form = open_form(checkpoint)
+    if form.kind == "orbax":
+        return [str(form.path / "config.gin")], []
+    fields = {f"ModelConfig.{field.name}": getattr(form.model, field.name) for field in dataclasses.fields(form.model)}
+    bindings = [f"{name}={value}" for name, value in fields.items()]
+    vocabulary = form.path / "spiece.model"
+    if vocabulary.exists():
+        bindings.append(f"VOCABULARY={vocabulary}")
+    return ["models/small.gin"], ["MIXTURE_OR_TASK_NAME=none", *bindings]
 
 
 def _choices(text: str | None) -> list[str]:

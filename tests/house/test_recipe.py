@@ -71,6 +71,18 @@ def test_the_command_line_overrides_the_file_and_takes_bare_strings() -> None:
     assert run.data.vocabulary == "12"
 
 
+def test_train_steps_count_from_zero_or_from_where_the_run_begins(tmp_path: Path) -> None:
+    run = read_run(["runs/mini_t0.gin"], ["TRAIN_STEPS=+12_200"])
+    assert run.train.train_steps == "+12_200"
+    assert run.train.last_step(1_100_000) == 1_112_200
+    assert read_run(["runs/mini_t0.gin"], ["TRAIN_STEPS=1_112_200"]).train.last_step(1_100_000) == 1_112_200
+    (tmp_path / "config.gin").write_text(run_text(run))
+    assert read_run([str(tmp_path / "config.gin")]) == run
+    for wrong in ("-5", "0", "+", "later"):
+        with pytest.raises(InputError, match=r"train_steps is .*; it must be above 0, or '\+N' for N steps more"):
+            read_run(["runs/mini_t0.gin"], [f"TRAIN_STEPS={wrong}"])
+
+
 def test_a_macro_overrides_a_saved_run(tmp_path: Path) -> None:
     saved = tmp_path / "config.gin"
     saved.write_text(run_text(read_run(["runs/mini_t0.gin"], ["RANDOM_SEED=3"])))

@@ -17,6 +17,8 @@ from t0jax import cli
 from t0jax.checkpoints.forms import open_form
 from t0jax.checkpoints.load import read_parameters, restore_parameters
 from t0jax.checkpoints.tensor import Tensor
+from t0jax.cli import infer
+from t0jax.cli.recipe import read_run
 from t0jax.config import MeshConfig, OptimizerConfig
 from t0jax.errors import InputError
 from t0jax.mesh import make_mesh
@@ -25,13 +27,16 @@ from t0jax.training.step import abstract_state
 
 CONVERTING = """
 import os, resource, signal, sys
+if len(sys.argv) > 5:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[5]),) * 2)
 from t0jax.checkpoints import conversion, proof
-source, target, form, limit = sys.argv[1:]
+source, target, form, limit = sys.argv[1:5]
 writer = conversion.WRITERS[form]
 puts = []
 class Counted(writer):
     def put(self, name, values):
-        if len(puts) == int(limit):
+        if len(puts) >= int(limit):
             os.kill(os.getpid(), signal.SIGKILL)
         puts.append(name)
         super().put(name, values)
@@ -47,8 +52,10 @@ sys.exit(status)
 """
 
 
-def convert_apart(source: pathlib.Path, target: pathlib.Path, form: str, limit: int) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", CONVERTING, str(source), str(target), form, str(limit)]
+def convert_apart(
+    source: pathlib.Path, target: pathlib.Path, form: str, limit: int, *more: int
+) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", CONVERTING, str(source), str(target), form, str(limit), *map(str, more)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -67,9 +74,21 @@ def test_a_conversion_that_is_killed_looks_never_whole_and_goes_on(tmp_path: pat
             open_form(place)
     done = convert_apart(tmp_path / "own", target, form, 10_000)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-3]) == tensors - 30, "what was finished is not done again"
+    again = int(done.stdout.split()[-3])
+    assert tensors - 30 <= again < tensors - 20, "what was finished is not done again, only what was under way"
     assert not list(tmp_path.rglob("*.converting"))
     assert_same(open_form(target), source, with_slots=form != "hf")
+
+
+@pytest.mark.parametrize("form", ["t5x", "hf", "orbax"])
+def test_a_full_disk_is_one_sentence_and_the_conversion_goes_on(tmp_path: pathlib.Path, form: str) -> None:
+    write_own(tmp_path / "own")
+    full = convert_apart(tmp_path / "own", tmp_path / "new", form, 10_000, 8_000)  # no file may have more bytes than these
+    assert full.returncode == 2, full.stderr
+    assert "could not be written" in full.stderr and "give the same command again" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert convert_apart(tmp_path / "own", tmp_path / "new", form, 10_000).returncode == 0
+    assert_same(open_form(tmp_path / "new"), open_form(tmp_path / "own"), with_slots=form != "hf")
 
 
 def test_the_remains_of_another_conversion_are_not_taken(tmp_path: pathlib.Path) -> None:
@@ -81,7 +100,7 @@ def test_the_remains_of_another_conversion_are_not_taken(tmp_path: pathlib.Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("source", "form"), [("orbax", "hf"), ("hf", "orbax"), ("orbax", "t5x"), ("t5x", "hf")])
+@pytest.mark.parametrize(("source", "form"), [("orbax", "hf"), ("hf", "t5x")])
 def test_a_conversion_holds_few_tensors_at_a_time(tmp_path: pathlib.Path, source: str, form: str) -> None:
     layers = {"num_encoder_layers": 16, "num_decoder_layers": 16}
     write_own(tmp_path / "orbax", dataclasses.replace(T5_1_1, emb_dim=512, num_heads=8, head_dim=64, mlp_dim=1024, **layers))
@@ -167,6 +186,14 @@ def test_the_commands_convert_and_inspect(tmp_path: pathlib.Path, capsys: pytest
     assert "1,100,000" in capsys.readouterr().out
     assert cli.main([*again[:-1], "5", "--from", str(tmp_path / "own")]) == 2
     assert "--step is 5, but" in capsys.readouterr().err
+
+
+def test_infer_knows_the_model_of_any_form(tmp_path: pathlib.Path) -> None:
+    write_own(tmp_path / "own")
+    form = converted(tmp_path / "own", tmp_path / "hf", "hf")
+    files, bindings = infer._recipe_of(str(tmp_path / "hf"))
+    described = read_run(files, [*bindings, "ModelConfig.dtype=float32"])
+    assert described.model == dataclasses.replace(form.model, dtype="float32")
 
 
 def test_a_vocabulary_with_more_pieces_than_the_model_has_rows(

@@ -81,7 +81,7 @@ class CachedSplit:
             raise InputError(f"{path} is missing: the splits cached for {self.task} are {', '.join(splits) or 'none'}.")
         try:
             return dict(json.loads(path.read_text()))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"{path} is not a JSON object ({error}); {self._remedy}.") from error
 
     def _shard_path(self, shard: int, number: int) -> pathlib.Path:

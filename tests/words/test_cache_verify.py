@@ -57,6 +57,10 @@ def forget_a_shard(output: Path) -> None:
     path.write_text(json.dumps({**info, "shards": info["shards"][:2]}))
 
 
+def write_a_list(output: Path) -> None:
+    (output / IMDB / "info.train.json").write_text("[1]")
+
+
 def change_the_length(output: Path) -> None:
     """A frame's length and the checksum of it."""
     content = bytearray(shard(output).read_bytes())
@@ -88,6 +92,7 @@ def rewrite(change: Callable[[int], int]) -> Callable[[Path], None]:
         (remove, "00001-of-00003 is missing: the split has 3 shards"),
         (miscount, r"its stats say 7 for inputs_tokens, its examples have \d+"),
         (forget_a_shard, r"info.train.json is damaged"),
+        (write_a_list, r"info.train.json is not a JSON object"),
         (change_the_length, "record 0 does not match its checksum"),
         (rewrite(lambda token: 2), "the targets of example 13 do not end with EOS"),
         (rewrite(lambda token: 120), "targets of example 13 holds a token from .* to 120; the vocabulary has 120"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from t0jax.data.missing import missing_tasks
 from t0jax.data.records import RecordFile, decode_example
@@ -102,6 +103,8 @@ class CachedSplit:
             decoded = decode_example(record, self._features)
         except KeyError as error:
             raise InputError(f"{self.folder}: example {place} has no feature {error}; {self._remedy}.") from error
+        except DecodeError as error:
+            raise InputError(f"{self.folder}: example {place} is no tf.train.Example; {self._remedy}.") from error
         return {name: values.astype(np.int32) for name, values in decoded.items()}
 
     def __repr__(self) -> str:

@@ -12,6 +12,8 @@ from t0jax.config import ModelConfig
 from t0jax.errors import InputError
 
 Kind = Literal["orbax", "t5x", "hf"]
+EMBEDDING = "token_embedder/embedding"
+"""Looked at first when models are compared: its shape says most, vocabulary and width."""
 MOMENTUM = "/m"
 """Ends the name of a statistic that only an Adafactor with momentum has."""
 
@@ -53,7 +55,7 @@ def model_of(form: Form) -> ModelConfig:
             f"{form.path} is no T5 that is read here: {has}; give a checkpoint of T5 1.0, T5 1.1 or T0.{_SCANNED * is_scanned}"
         )
 
-    vocabulary, width = shape("token_embedder/embedding")
+    vocabulary, width = shape(EMBEDDING)
     heads, buckets = shape("encoder/relpos_bias/rel_embedding")
     joined = shape("encoder/layers_0/attention/query/kernel")[1]
     is_gated = "encoder/layers_0/mlp/wi_0/kernel" in shapes
@@ -89,25 +91,42 @@ def check_model(form: Form, model: ModelConfig, is_own: bool = False) -> None:
 
     `is_own`: the model was read off the checkpoint itself, so that the checkpoint and not the recipe must be at fault.
     """
-    wanted, stored = shapes_of(model), {name: tensor.shape for name, tensor in form.parameters.items()}
-    first = "token_embedder/embedding"
-    for name in sorted(wanted.keys() | stored.keys(), key=lambda name: (name != first, name)):
-        has, wants = stored.get(name), wanted.get(name)
-        if has == wants:
-            continue
-        said = "does not have it" if has is None else f"holds {has}"
-        want = "does not have it" if wants is None else f"has {wants}"
-        whose = "its own model" if is_own else "this run"
+    stored = {name: tensor.shape for name, tensor in form.parameters.items()}
+    if found := first_difference(stored, shapes_of(model)):
+        what, whose = ("not whole", "its own model") if is_own else ("of another model", "this run")
         raise InputError(
-            f"{form.path} is {'not whole' if is_own else 'of another model'}: of {name} the checkpoint {said} and {whose} "
-            f"{want}; {_remedy(form, name, has, wants, is_own)}."
+            f"{form.path} is {what}: {found.between('the checkpoint', whose)}; "
+            f"{_remedy(form, found.name, found.has, found.wants, is_own)}."
         )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A tensor that is not stored as it is wanted; None stands for one that is not there."""
+
+    name: str
+    has: tuple[int, ...] | None
+    wants: tuple[int, ...] | None
+
+    def between(self, stored: str, wanted: str) -> str:
+        """The difference in words, with names for both sides."""
+        said = "does not have it" if self.has is None else f"holds {self.has}"
+        want = "does not have it" if self.wants is None else f"has {self.wants}"
+        return f"of {self.name} {stored} {said} and {wanted} {want}"
+
+
+def first_difference(stored: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> Difference | None:
+    """The first tensor by name whose shape differs, the embedding before all others; None where all are as wanted."""
+    for name in sorted(wanted.keys() | stored.keys(), key=lambda name: (name != EMBEDDING, name)):
+        if stored.get(name) != wanted.get(name):
+            return Difference(name, stored.get(name), wanted.get(name))
+    return None
 
 
 def _remedy(form: Form, name: str, has: Any, wants: Any, is_own: bool) -> str:
     if is_own:
         return "copy it again from its source, or give another checkpoint"
-    if name == "token_embedder/embedding" and has and wants and has[1:] == wants[1:]:
+    if name == EMBEDDING and has and wants and has[1:] == wants[1:]:
         larger = max(has[0], wants[0])
         padded = f" (its rows are padded to {larger}, the run's are not)" if has[0] > wants[0] else ""
         return f"set ModelConfig.vocab_size = {has[0]}{padded} or give another checkpoint"

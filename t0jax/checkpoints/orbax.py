@@ -13,6 +13,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 
 from t0jax.checkpoints import whole
+from t0jax.checkpoints.form import EMBEDDING, first_difference
 from t0jax.errors import InputError
 
 Position = dict[str, Any]
@@ -30,8 +31,6 @@ class TrainState(Protocol):
         """A copy with other fields."""
 
 
-EMBEDDING = "token_embedder/embedding"
-"""Looked at first when models are compared: its shape says most, vocabulary and width."""
 S = TypeVar("S", bound=TrainState)
 
 
@@ -189,16 +188,10 @@ def _restore(folder: epath.Path, trees: dict[str, Any]) -> dict[str, Any]:
 def _check_shapes(folder: epath.Path, item: str, like: Any) -> None:
     """An InputError that names the first tensor which is not stored as `like` wants it."""
     stored = _shapes(ocp.StandardCheckpointHandler().metadata(folder / item).tree)
-    wanted = _shapes(like)
-    for name in sorted(wanted.keys() | stored.keys(), key=lambda name: (name != EMBEDDING, name)):
-        has, wants = stored.get(name), wanted.get(name)
-        if has == wants:
-            continue
-        said = "does not have it" if has is None else f"holds {has}"
-        want = "does not have it" if wants is None else f"has {wants}"
+    if found := first_difference(stored, _shapes(like)):
         raise InputError(
-            f"{folder} is of another model or optimizer: of {name} the checkpoint {said} and this run {want}; "
-            f"use the settings in {folder / 'config.gin'}{_remedy(name, has, wants)} or another checkpoint."
+            f"{folder} is of another model or optimizer: {found.between('the checkpoint', 'this run')}; use the settings in "
+            f"{folder / 'config.gin'}{_remedy(found.name, found.has, found.wants)} or another checkpoint."
         )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from t0jax.errors import InputError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` beside `path` and rename it into place; an InputError when the disk or the folder refuses."""
+def write_whole(path: Path, text: str, remedy: str = "make room there or give another path") -> None:
+    """Write `text` beside `path` and rename it into place; an InputError with the remedy when disk or folder refuses."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.incomplete")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,7 +20,7 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         with suppress(OSError):
             aside.unlink()
-        raise InputError(f"{path} cannot be written ({error.strerror}): make room there or give another path.") from error
+        raise InputError(f"{path} cannot be written ({error.strerror}): {remedy}.") from error
 
 
 def check_place(folder: Path) -> None:

@@ -135,7 +135,7 @@ def _run_stages(demo: _Demo) -> int:
 def _claim(demo: _Demo) -> None:
     """Note in the folder what it holds; InputError when that is something else."""
     from t0jax.cli.recipe import read_run, run_text
-    from t0jax.report.files import write_whole
+    from t0jax.files import write_whole
 
     note = demo.folder / "demo.txt"
     settings = f"{json.dumps({'seed': demo.seed, **asdict(demo.size)})}\n{run_text(read_run([RECIPE]))}"

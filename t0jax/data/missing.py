@@ -1,6 +1,7 @@
 """Tasks that a cache was asked for and that no source had rows of: every later report can say so."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ def record_missing(cache_dir: str | Path, task: str, split: str, reason: str) ->
     """Note in the cache why it lacks a split of a task: `<cache_dir>/<task>/missing.<split>.json`."""
     path = _path(cache_dir, task, split)
     path.parent.mkdir(parents=True, exist_ok=True)
-    put_json(path, {"task": task, "split": split, "reason": reason}, aside=path.with_name(f".{path.name}"))
+    put_json(path, {"task": task, "split": split, "reason": reason}, aside=path.with_name(f".{path.name}.{os.getpid()}"))
 
 
 def forget_missing(cache_dir: str | Path, task: str, split: str) -> None:

@@ -221,8 +221,8 @@ def universe_of(tables: tuple[str, ...] = (), rule: str | None = None) -> Univer
 
 def with_splits(tasks: Sequence[PromptedTask], splits: Sequence[str]) -> tuple[tuple[PromptedTask, ...], tuple[str, ...]]:
     """The tasks that have one of these splits, and the names of those that have none: SeqIO passes over them in a mixture."""
-    kept = tuple(task for task in tasks if set(splits) & set(task.splits))
-    return kept, tuple(task.name for task in tasks if task not in kept)
+    lacking = tuple(task.name for task in tasks if not set(splits) & set(task.splits))
+    return tuple(task for task in tasks if task.name not in lacking), lacking
 
 
 def tasks_of(data: DataConfig) -> tuple[PromptedTask, ...]:

@@ -18,7 +18,7 @@ from t0jax import rank
 from t0jax.batch import EOS_ID, RankExample
 from t0jax.errors import InputError
 from t0jax.evaluation.score import Scorer
-from t0jax.report.files import check_place, write_whole
+from t0jax.files import check_place, write_whole
 
 SCORES, RESULTS = "scores.jsonl", "results.json"
 PLAIN_LINES = 10

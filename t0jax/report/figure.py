@@ -6,9 +6,9 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
+from t0jax.files import write_whole
 from t0jax.rank import DatasetOutcome
 from t0jax.report.comparison import Comparisons, Mark, percent, percentage, sentence
-from t0jax.report.files import write_whole
 
 WIDTH = 1000
 LEFT, RIGHT = 240, 740

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from t0jax.files import write_whole
 from t0jax.rank import DatasetOutcome
 from t0jax.report.comparison import Comparisons, percent, percentage, sentence
 from t0jax.report.figure import COLOURS, clean, families, figure
-from t0jax.report.files import write_whole
 
 WARNINGS = "Warnings"
 """The fact that stands at the top too: what a reader must know first."""

@@ -1,7 +1,8 @@
 """A tiny vocabulary and sentences of its words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,3 +59,18 @@ def train_vocabulary() -> Callable[[Path, int], Path]:
 def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SentencePiece model with T5's special ids."""
     return _train(tmp_path_factory.mktemp("vocabulary") / "words.model", 120)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A small Hugging Face hub on this machine, `hub_server.Hub`."""
+    from hub_server import Hub, running
+
+    with running(Hub(), tmp_path, monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    """A user's lock, which is not there yet."""
+    return tmp_path / "locks/my.lock"

@@ -1,21 +1,14 @@
 """Sources as a person types them: locked, prepared, cached from each of them with the same bytes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import REPO, Hub, axg, made, running
+from hub_server import REPO, Hub, axg, made
 
 from t0jax.cli import main
 
 TASK = "super_glue_axg_can_we_infer_score_eval"
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with running(Hub(), tmp_path, monkeypatch) as server:
-        yield server
 
 
 def records(cache: Path) -> list[bytes]:

@@ -2,30 +2,17 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from hub_server import AXG, REPO, TEST, Hub, Rows, axg, made, running
+from hub_server import AXG, REPO, TEST, Hub, Rows, axg, made
 
 from t0jax.data.sources import hub, hub_lock
 from t0jax.data.sources.hub_lock import read_lock
 from t0jax.data.sources.split import MissingRowsError
 from t0jax.errors import InputError
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with running(Hub(), tmp_path, monkeypatch) as server:
-        yield server
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    """A user's lock, which is not there yet."""
-    return tmp_path / "locks/my.lock"
 
 
 def flipped(data: bytes) -> bytes:

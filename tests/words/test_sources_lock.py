@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub_server import AXG, REPO, Hub, axg, file, made, running
+from hub_server import AXG, REPO, Hub, axg, file, made
 
 from t0jax.data import universe
 from t0jax.data.schemas import schema
@@ -17,18 +16,6 @@ from t0jax.data.sources.hub_lock import HubLine, HubSplit, known_lines, own_lock
 from t0jax.data.sources.locking import lock_tasks
 from t0jax.data.sources.split import MissingRowsError
 from t0jax.errors import InputError
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with running(Hub(), tmp_path, monkeypatch) as server:
-        yield server
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    """A user's lock, which is not there yet."""
-    return tmp_path / "locks/my.lock"
 
 
 def test_a_gated_repository_cannot_be_locked(server: Hub, lock: Path) -> None:

@@ -3,14 +3,13 @@
 import io
 import json
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
-from hub_server import Hub, running
+from hub_server import Hub
 
 from t0jax.data import universe
 from t0jax.data.cache import cache_tasks
@@ -196,12 +195,6 @@ def test_files_that_are_not_p3s_are_named(tmp_path: Path) -> None:
     write(tmp_path, RANKED, "parquet", [{"text": "a"}])
     with pytest.raises(InputError, match=r"cannot be read as Parquet|has a record without idx"):
         open_split(at(tmp_path), universe.task(RANKED), "validation")
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with running(Hub(), tmp_path, monkeypatch) as server:
-        yield server
 
 
 def test_the_hub_has_a_configuration_for_each_task(server: Hub, tmp_path: Path) -> None:

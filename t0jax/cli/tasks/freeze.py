@@ -1,12 +1,11 @@
 """`t0jax tasks freeze`: make mixtures/templates.csv anew after a change of tables or templates, in a checkout."""
 
 import argparse
-import os
 import sys
 
 from t0jax import street
 from t0jax.data.tabled import frozen_path
-from t0jax.errors import InputError
+from t0jax.files import write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +20,6 @@ def run(arguments: argparse.Namespace) -> int:
     text = frozen_templates()
     before = path.read_text(encoding="utf-8") if path.is_file() else None
     if text != before:
-        aside = path.with_suffix(".csv.new")
-        try:
-            aside.write_text(text, encoding="utf-8")
-            os.replace(aside, path)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written ({error.strerror}): freeze in a checkout of t0jax.") from error
+        write_whole(path, text, remedy="freeze in a checkout of t0jax")
     print(f"{path}: {'unchanged' if text == before else 'written'}, {text.count(chr(10)) - 1} templates", file=sys.stderr)
     return 0

@@ -2,13 +2,13 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from t0jax.data.sources.at_rest import read_table
 from t0jax.data.sources.hub_lock import Key
 from t0jax.errors import InputError
+from t0jax.files import write_whole
 
 _Row = dict[str, str | int]
 _STORY = {f"InputSentence{number}": f"input_sentence_{number}" for number in range(1, 5)}
@@ -44,7 +44,8 @@ def convert(name: str, folder: str | Path, data_dir: str | Path) -> list[Path]:
         paths = [Path(folder) / file for file in files]
         if all(path.is_file() for path in paths):
             target = Path(data_dir) / dataset / (subset or "default") / f"{split}.jsonl"
-            _write(target, _CONVERTERS[dataset](*paths))
+            rows = _CONVERTERS[dataset](*paths)
+            write_whole(target, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
             written.append(target)
     if not written:
         raise InputError(f"{folder} does not hold the files of {name}.{advice(key)}")
@@ -88,17 +89,6 @@ def _number(place: str, text: str, known: tuple[int, ...]) -> int:
     if text.strip() not in map(str, known):
         raise InputError(f"{place}: {text!r} should be one of {', '.join(map(str, known))}: download the file again.")
     return int(text)
-
-
-def _write(path: Path, rows: Iterator[_Row]) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(aside, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _table() -> dict[Key, Mapping[str, str]]:

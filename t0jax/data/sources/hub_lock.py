@@ -4,16 +4,14 @@ One JSON object a line. t0jax's own, mixtures/sources/hub.lock, has repositories
 """
 
 import json
-import os
-import secrets
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from t0jax.data.sources.at_rest import table_folder
 from t0jax.errors import InputError
+from t0jax.files import write_whole
 
 Key = tuple[str, str | None]
 P3_REPO = "bigscience/P3"  # the source p3 reads it, one configuration for each task
@@ -93,16 +91,8 @@ def add_lines(path: Path, lines: Iterable[HubLine]) -> None:
     kept = read_lock(path) if path.is_file() else {}
     kept |= {line.key: line for line in lines}
     ordered = sorted(kept.values(), key=lambda line: (line.dataset, line.subset or ""))
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text("".join(json.dumps(_object(line), ensure_ascii=False) + "\n" for line in ordered), encoding="utf-8")
-        os.replace(aside, path)
-    except OSError as error:
-        raise InputError(f"The lock {path} cannot be written ({error.strerror or error}): give another --hub_lock.") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+    text = "".join(json.dumps(_object(line), ensure_ascii=False) + "\n" for line in ordered)
+    write_whole(path, text, remedy="give another --hub_lock")
 
 
 def _line(value: dict[str, Any]) -> HubLine:

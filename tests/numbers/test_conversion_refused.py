@@ -1,6 +1,7 @@
 """Checkpoints that are not whole, not sound or not the run's: one sentence with the tensor, both shapes and the remedy."""
 
 import dataclasses
+import importlib.util
 import json
 import pathlib
 import shutil
@@ -187,6 +188,9 @@ def test_a_missing_shard_and_a_foreign_model(tmp_path: pathlib.Path, theirs: pat
 def test_what_is_no_checkpoint_says_what_was_looked_for(tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match="There is no checkpoint at"):
         open_form(tmp_path / "nowhere")
+    if importlib.util.find_spec("gcsfs") is None and importlib.util.find_spec("tensorflow") is None:
+        with pytest.raises(InputError, match=r"gs://bucket/a cannot be reached from this installation: .*gcsfs"):
+            open_form("gs://bucket/a")
     with pytest.raises(InputError, match=r"holds no whole checkpoint: looked for .*t5x.*Hugging Face"):
         open_form(tmp_path)
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-1000000"')

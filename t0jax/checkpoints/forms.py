@@ -18,7 +18,7 @@ def open_form(path: epath.PathLike) -> Form:
 
     Only its index is read. InputError where there is none, or where it is not whole.
     """
-    place = epath.Path(path)
+    place = whole.absolute(path)
     if place.name.endswith(UNFINISHED):
         raise InputError(f"{place} is an unfinished conversion: give the same `t0jax convert` again to finish it.")
     if not _exists(place):

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import warnings
 from typing import Any, Protocol, Self, TypeVar
@@ -64,7 +63,7 @@ class Checkpoints:
     """The checkpoints of one run. `save` copies to the host and returns; the writing goes on behind the next steps."""
 
     def __init__(self, model_dir: epath.PathLike, keep: int | None = None) -> None:
-        self.model_dir = _absolute(model_dir)
+        self.model_dir = whole.absolute(model_dir)
         self.keep = keep
         self._handler = _Handler()
         self._checkpointer = ocp.AsyncCheckpointer(self._handler)
@@ -163,22 +162,16 @@ class Checkpoints:
         ) from problem
 
 
-def _absolute(path: epath.PathLike) -> epath.Path:
-    """Orbax takes no relative path."""
-    text = os.fspath(path)
-    return epath.Path(text if "://" in text else os.path.abspath(text))
-
-
 def restore_params(path: epath.PathLike, like: Any) -> Any:
     """The parameters alone of `checkpoint_<step>` or of the newest in MODEL_DIR, on the shardings of `like`."""
-    folder = _absolute(whole.latest(path))
+    folder = whole.absolute(whole.latest(path))
     whole.check_whole(folder)
     return _restore(folder, {"params": like})["params"]
 
 
 def restore_state(path: epath.PathLike, like: S) -> S:
     """Parameters, optimizer and step of `checkpoint_<step>` or of the newest in MODEL_DIR, on the shardings of `like`."""
-    folder = _absolute(whole.latest(path))
+    folder = whole.absolute(whole.latest(path))
     whole.check_whole(folder)
     read = _restore(folder, {"params": like.params, "optimizer": {"step": like.step, "opt_state": like.opt_state}})
     return like.replace(params=read["params"], **read["optimizer"])

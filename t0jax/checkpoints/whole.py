@@ -1,6 +1,7 @@
 """Which checkpoints there are and which of them are whole. Reads names and sizes only; neither JAX nor Orbax."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 
@@ -14,6 +15,12 @@ MANIFEST = "files.json"
 """Every file of a checkpoint with its bytes, so that damage after the fact is noticed before anything is read."""
 _ORBAX_WRITES_LATER = "_CHECKPOINT_METADATA"
 _NAME = re.compile(r"checkpoint_(\d+)")
+
+
+def absolute(path: epath.PathLike) -> epath.Path:
+    """The same place; Orbax takes no relative path."""
+    text = os.fspath(path)
+    return epath.Path(text if "://" in text else os.path.abspath(text))
 
 
 def is_step_name(name: str) -> bool:

@@ -84,7 +84,7 @@ def _cache(arguments: argparse.Namespace) -> int:
     for item in cached:
         if not item.examples:
             print(f"t0jax: {item.task} applies to no row of {item.split}", file=sys.stderr)
-    skipped = sum(item.skipped for item in cached if item.examples)
+    skipped = sum(item.skipped for item in cached)
     kept = sum(item.was_cached for item in cached)
     examples = sum(item.examples for item in cached)
     print(

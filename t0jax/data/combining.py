@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 def combine(name: str, parts: "Sequence[tuple[MemberLine, tuple[PromptedTask, ...]]]") -> "tuple[PromptedTask, ...]":
     """The tasks of all members. A task that several members hold gets the sum of what they give it.
 
-    InputError when some members train and others are only scored.
+    InputError when some members train and others are only scored, and when two take other rows for a task.
     """
     tasks: dict[str, PromptedTask] = {}
     rates: dict[str, float] = {}
     for line, members in parts:
         for task, rate in zip(members, _rates(line, members), strict=True):
-            tasks[task.name] = task
+            if tasks.setdefault(task.name, task).splits != task.splits:
+                raise InputError(
+                    f"{line.place}: {line.member} and a member before it split the rows of {task.name} differently: "
+                    "take one of them out."
+                )
             rates[task.name] = rates.get(task.name, 0) + rate
     scored = [task.name for task in tasks.values() if task.is_scored]
     if scored and len(scored) < len(tasks):

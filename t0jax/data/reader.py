@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from t0jax.data.missing import missing_tasks
 from t0jax.data.records import RecordFile, decode_example
@@ -81,7 +82,7 @@ class CachedSplit:
             raise InputError(f"{path} is missing: the splits cached for {self.task} are {', '.join(splits) or 'none'}.")
         try:
             return dict(json.loads(path.read_text()))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"{path} is not a JSON object ({error}); {self._remedy}.") from error
 
     def _shard_path(self, shard: int, number: int) -> pathlib.Path:
@@ -102,6 +103,8 @@ class CachedSplit:
             decoded = decode_example(record, self._features)
         except KeyError as error:
             raise InputError(f"{self.folder}: example {place} has no feature {error}; {self._remedy}.") from error
+        except DecodeError as error:
+            raise InputError(f"{self.folder}: example {place} is no tf.train.Example; {self._remedy}.") from error
         return {name: values.astype(np.int32) for name, values in decoded.items()}
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from t0jax.data.rates import CAP_RULES
 from t0jax.errors import InputError, did_you_mean
 
 FROZEN_FIELDS = ("dataset", "subset", "template", "original_task", "has_choices")
@@ -84,12 +85,14 @@ def read_mixtures(path: Path) -> tuple[MixtureLine, ...]:
     """mixtures.csv: mixtures by selection from a table of datasets."""
     lines = []
     for place, line in _lines(path, ("mixture", "table", "role", "datasets", "prompts"), ("cap", "rule")):
-        for name, known in (("role", ROLES), ("prompts", _PROMPTS)):
+        line["rule"] = line.get("rule") or "released"
+        for name, known in (("role", ROLES), ("prompts", _PROMPTS), ("rule", tuple(CAP_RULES))):
             if line[name] not in known:
                 raise InputError(f"{place}: {name} is {line[name]!r}; it must be {', '.join(known[:-1])} or {known[-1]}.")
         cap = _number(place, "cap", line.get("cap", "")) or 0
-        datasets, rule = tuple(line["datasets"].split()), line.get("rule") or "released"
-        lines.append(MixtureLine(place, line["mixture"], line["table"], line["role"], datasets, line["prompts"], cap, rule))
+        datasets = tuple(line["datasets"].split())
+        names = (line["mixture"], line["table"], line["role"])
+        lines.append(MixtureLine(place, *names, datasets, line["prompts"], cap, line["rule"]))
     return tuple(lines)
 
 

@@ -269,6 +269,9 @@ def _check_is_one(first: PromptedTask, again: PromptedTask, place: str, other: s
         again.template,
         again.templates,
     )
+    if place == other and first.template != again.template:
+        both = f"{first.template!r} and {again.template!r}"
+        raise InputError(f"{place}: the templates {both} of {first.dataset} both make the task {first.name}: rename one.")
     if not is_same or place.rpartition(",")[0] == other.rpartition(",")[0]:
         raise _two("tasks", first.name, place, other)
 

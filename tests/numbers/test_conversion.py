@@ -37,6 +37,12 @@ def test_round_trips_through_every_form_are_bit_equal(tmp_path: pathlib.Path, mo
         assert form.step == 7
 
 
+def test_a_relative_path_is_opened(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_own(tmp_path / "own", T5_1_1)
+    monkeypatch.chdir(tmp_path)
+    assert_same(open_form("own"), open_form(tmp_path / "own"))
+
+
 def test_factored_statistics_go_to_t5x_and_back(tmp_path: pathlib.Path) -> None:
     write_own(tmp_path / "own", FACTORED)
     native = converted(tmp_path / "own", tmp_path / "t5x", "t5x")

@@ -185,7 +185,7 @@ def test_infer_generates_an_answer_for_every_line(place, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("bindings", "message"),
     [
-        (["--gin.CHECKPOINT_PATH=nowhere"], "nowhere does not exist"),
+        (["--gin.CHECKPOINT_PATH=nowhere"], "nowhere: give a checkpoint_<step>"),
         (["--gin.MIXTURE_OR_TASK_NAME=t0_train"], "t0_train is not for rank classification"),
         (["--gin.ModelConfig.vocab_size=4"], "has room for 4"),
         (["--gin.ModelConfig.vocab_size=4000"], "has room for 4000"),

@@ -57,11 +57,23 @@ def forget_a_shard(output: Path) -> None:
     path.write_text(json.dumps({**info, "shards": info["shards"][:2]}))
 
 
+def write_a_list(output: Path) -> None:
+    (output / IMDB / "info.train.json").write_text("[1]")
+
+
 def change_the_length(output: Path) -> None:
     """A frame's length and the checksum of it."""
     content = bytearray(shard(output).read_bytes())
     content[8] ^= 1
     shard(output).write_bytes(content)
+
+
+def forge(output: Path) -> None:
+    """A record that is none, of the same size and with a sound checksum."""
+    records = list(RecordFile(shard(output)))
+    with RecordWriter(shard(output)) as writer:
+        for number, record in enumerate(records):
+            writer.write(b"\xff" * len(record) if number == 3 else record)
 
 
 def rewrite(change: Callable[[int], int]) -> Callable[[Path], None]:
@@ -88,6 +100,8 @@ def rewrite(change: Callable[[int], int]) -> Callable[[Path], None]:
         (remove, "00001-of-00003 is missing: the split has 3 shards"),
         (miscount, r"its stats say 7 for inputs_tokens, its examples have \d+"),
         (forget_a_shard, r"info.train.json is damaged"),
+        (forge, r"example 13 is no tf.train.Example"),
+        (write_a_list, r"info.train.json is not a JSON object"),
         (change_the_length, "record 0 does not match its checksum"),
         (rewrite(lambda token: 2), "the targets of example 13 do not end with EOS"),
         (rewrite(lambda token: 120), "targets of example 13 holds a token from .* to 120; the vocabulary has 120"),

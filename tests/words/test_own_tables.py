@@ -113,6 +113,10 @@ def test_mixtures_of_mixtures_are_capped_at_each_level(write: Callable[..., Univ
             r"members.csv, line 2: there is no mixture or task 'bistr'. Did you mean bistro",
         ),
         ({"members": "mixture,member\na,bistro\na,bistro_score_eval\n"}, "is scored, and .* trains: make two mixtures"),
+        (
+            {"members": "mixture,member\na,ag_news\na,mini_t0_train\n"},  # which trains its test rows
+            "line 3: mini_t0_train and a member before it split the rows of ag_news_classify.* differently",
+        ),
         ({"members": "mixture,member\nt0_train,bistro\n"}, "Two mixtures are called t0_train"),
         ({"members": "mixture,member,rate\na,bistro,many\n"}, "line 2: rate is 'many'; it must be a number above 0"),
         ({"members": "mixture,member,cap\na,bistro,0\n"}, "line 2: cap is 0"),
@@ -137,6 +141,14 @@ def test_mixtures_of_mixtures_are_capped_at_each_level(write: Callable[..., Univ
         ({"tasks": "dataset,train_size\nbistro\n"}, "line 2 has not as many fields as there are columns"),
         ({"mixtures": "mixture,table,role,datasets,prompts\na,tasks,train,MINE,all\n"}, "line 2: a has no task: no dataset of"),
         ({"templates_bistro": TEMPLATES.replace("write one", "did they like it")}, "two templates named 'did they like it'"),
+        (
+            {"templates_bistro": TEMPLATES.replace("write one", "did they - like it")},
+            "line 2: the templates 'did they - like it' and 'did they like it' of bistro both make the task",
+        ),
+        (
+            {"mixtures": "mixture,table,role,datasets,prompts,rule\na,tasks,train,MINE,all,relased\n"},
+            "mixtures.csv, line 2: rule is 'relased'; it must be released, t_few or prose",
+        ),
         (
             {"templates_imdb": TEMPLATES.replace("did they like it", "Writer Expressed Sentiment"), "tasks": "dataset\nimdb\n"},
             "Two tasks are called imdb_Writer_Expressed_Sentiment: .*t0.csv.* and .*tasks.csv",

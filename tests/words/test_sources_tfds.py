@@ -176,7 +176,7 @@ def test_a_place_that_is_not_there_is_one_sentence(prepared: str) -> None:
     call = r"tfds.builder\('imdb_reviews/plain_text:1.0.0', data_dir='.*'\).download_and_prepare\(\)"
     with pytest.raises(MissingRowsError, match=f"there is no .*/imdb_reviews/plain_text/1.0.0: prepare it once .*{call}"):
         open_tfds(prepared, ("imdb", None), "train")
-    with pytest.raises(MissingRowsError, match=r"no builder of TFDS's has the rows of its train: .*--datasets race/high"):
+    with pytest.raises(MissingRowsError, match=r"no builder of TFDS's has the rows of its train: .*--mixture race_high"):
         open_tfds(prepared, ("race", "high"), "train")
 
 

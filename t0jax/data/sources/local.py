@@ -37,9 +37,9 @@ def open_local(data_dir: str | Path, dataset: str, subset: str | None, split: st
 
 
 def _folder(data_dir: Path, dataset: str, subset: str | None, split: str) -> Path:
-    """The folder of a subset. MissingRowsError when directory, dataset or subset is missing."""
+    """The folder of a subset. MissingRowsError when dataset or subset is missing, InputError when the directory is none."""
     if not data_dir.is_dir():
-        raise MissingRowsError(f"There is no data directory {data_dir}: give the folder of <dataset>/<subset or default>/.")
+        raise InputError(f"There is no data directory {data_dir}: give the folder of <dataset>/<subset or default>/.")
     path = data_dir / dataset / (subset or "default") / f"{split}.jsonl"
     folder = data_dir
     for kind, name in (("dataset", dataset), ("subset", subset or "default")):

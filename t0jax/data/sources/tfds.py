@@ -83,8 +83,8 @@ def open_tfds(tfds_data_dir: str | None, key: Key, split: str, limit: int | None
             if is_prepared(directory):
                 return _rows(directory, line, line.splits[split], limit)
             raise MissingRowsError(f"tfds: there is no {directory}: {_how_to_prepare(tfds_data_dir, line)}.")
-    dataset, subset = key
-    remedy = f"prepare it from another source: `t0jax tasks prepare --datasets {'/'.join(filter(None, (dataset, subset)))} ...`"
+    mixture = "_".join(filter(None, key))
+    remedy = f"prepare it from another source: `t0jax tasks prepare --mixture {mixture} ...`"
     raise MissingRowsError(f"tfds: there is no {own}, and no builder of TFDS's has the rows of its {split}: {remedy}.")
 
 

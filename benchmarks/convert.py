@@ -1,4 +1,4 @@
-"""Seconds and peak memory of `t0jax convert` in every direction, beside a plain copy of the same bytes: a JSON line for each.
+"""Time and peak memory of `t0jax convert` in every direction, beside a plain copy of the same bytes: one JSON line for each.
 
 The weights are random. `--size xl` needs 50 GB of disk: at most four checkpoints of 11.4 GB lie there at a time.
 """
@@ -77,6 +77,7 @@ def measured(source: pathlib.Path, target: pathlib.Path, form: str) -> dict[str,
     return {
         "gigabytes": round(written / 1e9, 3),
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "copy_seconds": round(copied, 1),
         "peak_gigabytes": round(usage.ru_maxrss * 1024 / 1e9, 3),
     }

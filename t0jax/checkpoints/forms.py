@@ -21,7 +21,7 @@ def open_form(path: epath.PathLike) -> Form:
     place = whole.absolute(path)
     if place.name.endswith(UNFINISHED):
         raise InputError(f"{place} is an unfinished conversion: give the same `t0jax convert` again to finish it.")
-    if not place.exists():
+    if not _exists(place):
         raise InputError(f"There is no checkpoint at {place}: give a checkpoint_<step>, a MODEL_DIR, or a Hugging Face folder.")
     if place.is_file():
         return native_form(place)
@@ -36,6 +36,13 @@ def open_form(path: epath.PathLike) -> Form:
         f"{place} holds no whole checkpoint: looked for {whole.COMMIT_FILE} (t0jax), {INDEX} or state/ (t5x), {CONFIG} with "
         "weights (Hugging Face), and checkpoint_<step> folders."
     )
+
+
+def _exists(place: epath.Path) -> bool:
+    try:
+        return bool(place.exists())
+    except ImportError as error:  # what etils lists a bucket with
+        raise InputError(f"{place} cannot be reached from this installation: {error}.") from error
 
 
 def _form_at(folder: epath.Path) -> Form | None:

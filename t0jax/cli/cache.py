@@ -93,7 +93,24 @@ def _cache(arguments: argparse.Namespace) -> int:
         f"{skipped:,} rows left out where a wording does not apply, {time.monotonic() - started:.1f} s",
         file=sys.stderr,
     )
+    _check_applies(tasks, cached)
     return 0
+
+
+def _check_applies(tasks: Sequence[PromptedTask], cached: "Sequence[CachedTask]") -> None:
+    """InputError for a split of a dataset to which none of the wordings applies: its rows have changed."""
+    datasets = {task.name: "/".join(filter(None, (task.dataset, task.subset))) for task in tasks}
+    kept: dict[tuple[str, str], int] = {}
+    for item in cached:
+        key = datasets[item.task], item.split
+        kept[key] = kept.get(key, 0) + item.examples
+    left_out = {(datasets[item.task], item.split): item for item in cached if item.skipped}
+    for (dataset, split), item in left_out.items():
+        if not kept[dataset, split]:
+            raise InputError(
+                f"No wording of {dataset} that was asked for applies to any of the {item.skipped:,} rows of {split}: their "
+                f"labels or fields are not those that the templates know. `t0jax tasks --render {item.task}` shows a row."
+            )
 
 
 def _say_absent(tasks: Sequence[PromptedTask], cached: "Sequence[CachedTask]") -> None:

@@ -3,18 +3,24 @@
 import dataclasses
 import importlib.util
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from t0jax.cli import Terminated, listening, terminate
 from t0jax.config import Run
+from t0jax.data.cached_split import check_source
 from t0jax.data.missing import missing_tasks
 from t0jax.errors import InputError
 
 if TYPE_CHECKING:
     from t0jax.data.universe import PromptedTask
+
+_SECONDS_TO_END = 5.0
 
 
 def with_cache(run: Run, tasks: "Sequence[PromptedTask]") -> Run:
@@ -39,8 +45,8 @@ def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
     command = ["t0jax", "cache", "--mixture", mixture, *_flags(run, cache_dir)]
     if (remedy := _remedy(run)) is not None:
         skipped = missing_tasks(cache_dir, [task.name for task in tasks], split) if run.data.skip_missing else {}
-        asked = [task.name for task in tasks if task.name not in skipped]
-        missing = [name for name in asked if not (run.data.use_cached_tasks and is_cached(cache_dir, name, split))]
+        asked = [task for task in tasks if task.name not in skipped]
+        missing = [task.name for task in asked if not (run.data.use_cached_tasks and is_cached(cache_dir, task, split))]
         if missing:
             why = f"have no {split!r} split in" if run.data.use_cached_tasks else "shall not be taken (USE_CACHED_TASKS) from"
             raise InputError(
@@ -48,10 +54,23 @@ def ensure_cache(run: Run, tasks: "Sequence[PromptedTask]") -> str:
                 f"cache them with `{shlex.join(command)}`."
             )
         return str(cache_dir)
-    status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    status = _run([sys.executable, "-m", *command])
     if status != 0:
         raise SystemExit(status)
     return str(cache_dir)
+
+
+def _run(command: Sequence[str]) -> int:
+    """The status of a command that ends when this process is told to end."""
+    with subprocess.Popen(command) as child, listening({signal.SIGTERM: terminate}):
+        try:
+            return child.wait()
+        except BaseException as stop:
+            if not isinstance(stop, Terminated):  # a terminal's Ctrl-C has reached it too
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(_SECONDS_TO_END)
+            child.terminate()
+            raise
 
 
 def without_missing(run: Run, tasks: "Sequence[PromptedTask]") -> "tuple[list[PromptedTask], dict[str, str]]":
@@ -76,9 +95,10 @@ def _remedy(run: Run) -> str | None:
     return None
 
 
-def is_cached(cache_dir: Path, task: str, split: str) -> bool:
-    """Whether the cache holds this split of the task: its info is written last."""
-    return (cache_dir / task / f"info.{split}.json").is_file()
+def is_cached(cache_dir: Path, task: "PromptedTask", split: str) -> bool:
+    """Whether the cache holds this split of the task: its info is written last. InputError where it is made of other rows."""
+    check_source(cache_dir, task, split)
+    return (cache_dir / task.name / f"info.{split}.json").is_file()
 
 
 def _cache_dir(run: Run) -> Path:

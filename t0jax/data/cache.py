@@ -3,13 +3,13 @@
 import hashlib
 import json
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from t0jax.data.cached_split import CachedTask, find_cached, put_in_place
+from t0jax.data.cached_split import CachedTask, check_source, find_cached, put_in_place
 from t0jax.data.missing import forget_missing, record_missing
 from t0jax.data.parts import Part, Shard, at_work, is_littered, shards, writing
 from t0jax.data.processes import cores, finish_units
@@ -83,8 +83,8 @@ def cache_tasks(tasks: Sequence[PromptedTask], **caching: Any) -> list[CachedTas
     how = Caching(**caching)
     output = Path(how.output_cache_dir)
     try:
-        splits = list(_splits(list({task.name: task for task in tasks}.values()), how))
-        held, wanted = [], []
+        splits, held = _splits(list({task.name: task for task in tasks}.values()), how)
+        wanted = []
         for split in splits:
             part = split.part
             found = None if how.overwrite else find_cached(output, part.task.name, part.split, part.fingerprint)
@@ -101,26 +101,38 @@ def cache_tasks(tasks: Sequence[PromptedTask], **caching: Any) -> list[CachedTas
         ) from error
 
 
-def _splits(tasks: Sequence[PromptedTask], how: Caching) -> Iterator[_Split]:
-    """What is to be cached. InputError for a split that a task lacks, or that no source has unless missing ones are skipped."""
+def _splits(tasks: Sequence[PromptedTask], how: Caching) -> tuple[list[_Split], list[CachedTask]]:
+    """What is to be cached, and what the cache holds of rows that no source has any more, where missing ones are skipped.
+
+    InputError for a split that a task lacks, that no source has, or that the cache holds of other rows.
+    """
     vocabulary, output = Vocabulary(how.vocabulary).fingerprint, Path(how.output_cache_dir)
     opened: _Opened = {}
-    count, missing = 0, None
+    splits, kept, missing = list[_Split](), list[CachedTask](), None
     for task, template in zip(tasks, task_templates(tasks), strict=True):
         found, lacking = _open(task, how, opened)
         if lacking and not how.skip_missing:
             raise next(iter(lacking.values()))
+        for split in (*lacking, *found) if not how.overwrite else ():
+            check_source(output, task, split)
         for split, reason in lacking.items():
+            if held := find_cached(output, task.name, split, fingerprint=None):
+                kept.append(held)
+                continue
             missing = reason
             record_missing(output, task.name, split, str(reason))
         for split, rows in found.items():
-            count += 1
             forget_missing(output, task.name, split)
             ranges = tuple(shards(rows.num_rows, _ROWS_A_SHARD, how.min_shards))
             fingerprint = _fingerprint(task, split, template, (rows.fingerprint, vocabulary, len(ranges)))
-            yield _Split(Part(task, split, fingerprint, output), rows, ranges)
-    if missing and not count:
+            splits.append(_Split(Part(task, split, fingerprint, output), rows, ranges))
+    if missing and not splits and not kept:
         raise InputError(f"No source has rows of any of the {len(tasks)} tasks, so there is nothing to cache. {missing}")
+    if kept:
+        more = f" and {len(kept) - 1} more are" if len(kept) > 1 else " is"
+        what = f"{kept[0].split} of {kept[0].task}{more} kept as cached before: no source has the rows any more"
+        print(f"t0jax: {what}, so that whether they have changed is not known", file=sys.stderr)
+    return splits, kept
 
 
 def _open(task: PromptedTask, how: Caching, opened: _Opened) -> tuple[dict[str, SplitRows], dict[str, MissingRowsError]]:

@@ -10,6 +10,7 @@ from t0jax.data.files import locked, put_json, put_link
 from t0jax.data.missing import forget_missing
 from t0jax.data.parts import Part, Shard
 from t0jax.data.records import index_path
+from t0jax.data.universe import PromptedTask
 from t0jax.errors import InputError
 
 _SEQIO_VERSION = "0.0.20"  # whose layout this is
@@ -34,19 +35,37 @@ class CachedTask:
     was_cached: bool
 
 
-def find_cached(output: Path, task: str, split: str, fingerprint: str) -> CachedTask | None:
-    """What the cache holds of a split, if it is whole and has this fingerprint."""
+def find_cached(output: Path, task: str, split: str, fingerprint: str | None) -> CachedTask | None:
+    """What the cache holds of a split, if it is whole and has this fingerprint (None: whichever)."""
     folder = output / task
     try:
         info, stats = (json.loads((folder / f"{kind}.{split}.json").read_text()) for kind in ("info", "stats"))
         sizes = [shard["bytes"] for shard in info["shards"]]
         paths = [folder / f"{split}.tfrecord-{number:05d}-of-{len(sizes):05d}" for number in range(len(sizes))]
         is_whole = (folder / "COMPLETED").is_file() and [path.stat().st_size for path in paths] == sizes
-        if not is_whole or info["fingerprint"] != fingerprint:
+        if not is_whole or fingerprint not in (None, info["fingerprint"]):
             return None
         return CachedTask(task, split, stats["examples"], stats["skipped"], len(sizes), was_cached=True)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def check_source(cache_dir: str | Path, task: PromptedTask, split: str) -> None:
+    """InputError where the cache's split was made of another of the dataset's splits than these tables say.
+
+    A cache that says nothing of it, as SeqIO's own, is taken as it is.
+    """
+    try:
+        info = json.loads((Path(cache_dir) / task.name / f"info.{split}.json").read_text(encoding="utf-8"))
+        source = info.get("source", task.source(split))
+    except (OSError, ValueError, AttributeError):
+        return
+    if source != task.source(split):
+        raise InputError(
+            f"The cache {cache_dir} holds {split} of {task.name} made of the dataset's split {source!r}, these tables take "
+            f"{task.source(split)!r}: two tables share it. Give each a cache of its own (--output_cache_dir, --gin.CACHE_DIR), "
+            "or make this one anew with `t0jax cache --overwrite`."
+        )
 
 
 def put_in_place(part: Part, shards: Sequence[Shard], *, anew: bool = False) -> CachedTask:
@@ -91,6 +110,7 @@ def _describe(folder: Path, part: Part, about: Sequence[Mapping[str, Any]]) -> C
         "features": _FEATURES | (_RANK_FEATURES if part.task.is_scored else {}),
         "num_shards": len(about),
         "seqio_version": _SEQIO_VERSION,
+        "source": part.task.source(part.split),
         "fingerprint": part.fingerprint,
         "shards": [{name: one[name] for name in ("bytes", "examples")} for one in about],
     }

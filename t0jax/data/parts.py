@@ -112,6 +112,7 @@ def at_work(output: Path, parts: Sequence[Part], asked: Sequence[Part], *, anew:
     What was finished before stays, unless all is made `anew`. What killed processes left half-written, and finished shards of
     what was asked for with other fingerprints, go when nobody else is at work.
     """
+    is_new = not output.is_dir()
     output.mkdir(parents=True, exist_ok=True)
     with Presence(output) as presence:
         if presence.is_alone():
@@ -122,6 +123,9 @@ def at_work(output: Path, parts: Sequence[Part], asked: Sequence[Part], *, anew:
         finally:
             if presence.is_alone():
                 _sweep(output, parts, asked)
+                if is_new:
+                    with suppress(OSError):  # not empty: something is finished
+                        output.rmdir()
 
 
 def _sweep(output: Path, parts: Sequence[Part], asked: Sequence[Part]) -> None:

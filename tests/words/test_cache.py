@@ -1,5 +1,6 @@
 """The cache is SeqIO's: SeqIO reads it, it equals the uncached tasks, and nothing in it is half-written."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from cache_run import IMDB, at, write_rows
 
+from t0jax.cli.prepare import is_cached
 from t0jax.data import records, universe
 from t0jax.data.cache import cache_tasks
 from t0jax.data.reader import CachedSplit
@@ -158,6 +160,27 @@ def test_what_is_cached_stays_until_rows_or_vocabulary_change(
     path.write_text(path.read_text() + json.dumps({"text": "One more.", "label": 1}) + "\n")
     assert not again()
     assert len(CachedSplit(output, IMDB, "train")) == 61
+
+
+def test_tables_that_split_a_dataset_otherwise_do_not_share_a_cache(data_dir: Path, vocabulary: Path, tmp_path: Path) -> None:
+    """A split of one name may be other rows under other tables, as ag_news's train split in mini_t0_train."""
+    task = universe.task(IMDB)
+    other = dataclasses.replace(task, splits={"train": "test"})
+    write_rows(data_dir, "imdb/default", "test", [{"text": "Another film.", "label": 0}])
+    said: dict[str, Any] = {"places": at(data_dir), "vocabulary": vocabulary, "splits": ["train"]}
+    cache_tasks([other], output_cache_dir=tmp_path, **said)
+    assert is_cached(tmp_path, other, "train")
+    for refused in (lambda: cache_tasks([task], output_cache_dir=tmp_path, **said), lambda: is_cached(tmp_path, task, "train")):
+        with pytest.raises(
+            InputError, match=r"made of the dataset's split 'test', these tables take 'train'.*cache of its own"
+        ):
+            refused()
+    assert len(CachedSplit(tmp_path, IMDB, "train")) == 1
+    cache_tasks([task], output_cache_dir=tmp_path, overwrite=True, **said)
+    assert len(CachedSplit(tmp_path, IMDB, "train")) == 60 and is_cached(tmp_path, task, "train")
+    info = tmp_path / IMDB / "info.train.json"
+    info.write_text(json.dumps({name: value for name, value in json.loads(info.read_text()).items() if name != "source"}))
+    assert is_cached(tmp_path, other, "train")  # SeqIO says nothing of it
 
 
 def test_a_full_disk_leaves_nothing(data_dir: Path, vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

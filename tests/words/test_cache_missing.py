@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cache_run import IMDB, cache, command, contents, run, write_reviews, write_rows
+from cache_run import IMDB, IMDB_OTHER, cache, command, contents, run, write_reviews, write_rows
 
 from t0jax.data.missing import missing_tasks
 from t0jax.data.reader import CachedSplit
@@ -45,16 +45,25 @@ def test_skipped_tasks_are_noted_until_their_rows_are_there(rows: Path, vocabula
     assert not [name for name in contents(output) if "missing" in name]
 
 
-def test_rows_that_have_gone_since_they_were_cached_are_missing(rows: Path, vocabulary: Path, tmp_path: Path) -> None:
+def test_what_is_cached_whole_is_not_missing_when_its_rows_have_gone(
+    rows: Path, vocabulary: Path, tmp_path: Path, capsys: Any
+) -> None:
     output = tmp_path / "cache"
     path = write_rows(rows, "super_glue/copa", "train", [COPA_ROW])
     cache(output, rows, vocabulary, COPA, splits=["train"])
     path.unlink()
-    cache(output, rows, vocabulary, IMDB, COPA, splits=["train"], skip_missing=True)
-    assert list(missing_tasks(output, [COPA], "train")) == [COPA]
-    write_rows(rows, "super_glue/copa", "train", [COPA_ROW])
-    assert [item.was_cached for item in cache(output, rows, vocabulary, COPA, splits=["train"])] == [True]
-    assert missing_tasks(output, [COPA], "train") == {}
+    cached = cache(output, rows, vocabulary, IMDB, COPA, splits=["train"], skip_missing=True)
+    assert {item.task: item.was_cached for item in cached} == {IMDB: False, COPA: True}
+    assert f"train of {COPA} is kept as cached before" in capsys.readouterr().err
+    assert missing_tasks(output, [COPA], "train") == {} and len(CachedSplit(output, COPA, "train")) == 1
+    with pytest.raises(MissingRowsError):
+        cache(output, rows, vocabulary, IMDB, COPA, splits=["train"])
+
+
+def test_labels_that_no_wording_knows_are_refused(rows: Path, vocabulary: Path, tmp_path: Path) -> None:
+    write_rows(rows, "imdb/default", "train", [{"text": "A film.", "label": 7}] * 3)
+    words = command(tmp_path / "cache", rows, vocabulary, "--tasks", f"{IMDB},{IMDB_OTHER}", "--splits=train")
+    assert "No wording of imdb that was asked for applies to any of the 3 rows of train" in run(words, status=2)
 
 
 def test_a_task_that_has_one_of_its_splits_is_not_missing(rows: Path, vocabulary: Path, tmp_path: Path) -> None:

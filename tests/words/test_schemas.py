@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from row_schema import row_problem
 
-from t0jax.data.schemas import CLASS_LABEL, row_problem, schema
+from t0jax.data.schemas import CLASS_LABEL, schema
 from t0jax.data.synthetic import synthetic_rows
 from t0jax.data.universe import universe_of
 from t0jax.errors import InputError

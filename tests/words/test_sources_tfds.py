@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from row_schema import row_problem
 
 from t0jax.data import schemas, universe
 from t0jax.data.sources import at_rest, local, tfds_prepare
@@ -120,11 +121,15 @@ def test_prepared_rows_equal_the_sources_rows_in_their_order(
 def test_tasks_are_prepared_with_the_splits_that_a_source_has(tmp_path: Path, prepared: str) -> None:
     train, test = source(tmp_path, HARD), source(tmp_path, HARD[:1], "test")
     tasks = [universe.task(f"imdb_{name}") for name in ("Writer_Expressed_Sentiment", "Reviewer_Enjoyment")]
-    [directory] = prepare_tasks(tasks, Places(data_dir=str(tmp_path / "data")), prepared)
+    [found] = prepare_tasks(tasks, Places(data_dir=str(tmp_path / "data")), prepared)
+    assert found.lacking == ()
     places = Places(order=("tfds",), tfds_data_dir=prepared)
     for split, rows in (("train", train), ("test", test)):
         opened = open_split(places, tasks[1], split)
-        assert (opened.origin, list(opened.read())) == (f"tfds: {directory} {split}", list(rows.read()))
+        assert (opened.origin, list(opened.read())) == (f"tfds: {found.directory} {split}", list(rows.read()))
+    source(tmp_path / "part", HARD)
+    [part] = prepare_tasks(tasks, Places(data_dir=str(tmp_path / "part/data")), str(tmp_path / "other"))
+    assert part.lacking == ("test",)
     with pytest.raises(MissingRowsError, match="has no dataset 'ag_news'"):
         prepare_tasks([universe.task("ag_news_classify")], Places(data_dir=str(tmp_path / "data")), prepared)
 
@@ -192,7 +197,7 @@ def test_damaged_files_are_not_skipped(tmp_path: Path, prepared: str) -> None:
 @pytest.mark.parametrize("name", HUB_ROWS)
 def test_rows_of_tfds_own_builders_are_as_on_the_hub(name: str, tmp_path: Path) -> None:
     row, key = HUB_ROWS[name], key_of(name)
-    assert schemas.row_problem(row, schemas.schema(*key)) is None
+    assert row_problem(row, schemas.schema(*key)) is None
     [line] = [line for line in table() if (line["dataset"], line["subset"] or None) == key]
     builder, _, version = line["tfds"].partition(":")
     more = {"squad_v2": {"plausible_answers": {"text": [], "answer_start": []}, "is_impossible": False}}.get(name, {})

@@ -26,6 +26,11 @@ class Places:
         for name in self.order:
             if name not in OPENERS:
                 raise InputError(f"There is no source {name!r}; there are {', '.join(OPENERS)}.{did_you_mean(name, OPENERS)}")
+        if "://" in (self.data_dir or ""):
+            raise InputError(
+                f"The data directory {self.data_dir} is no folder of this machine: mount it, or write its rows with "
+                "`t0jax tasks prepare --tfds_data_dir` where they are, and read them from there with --sources tfds."
+            )
 
 
 Opener = Callable[[Places, PromptedTask, str, int | None], SplitRows]

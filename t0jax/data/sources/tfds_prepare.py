@@ -4,6 +4,7 @@ import itertools
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from t0jax.data.sources import tfds as door
@@ -19,8 +20,16 @@ _ROWS_A_FILE = 25_000
 _ROWS_AT_A_TIME = 5_000
 
 
-def prepare_tasks(tasks: Iterable[PromptedTask], places: Places, tfds_data_dir: str) -> list[str]:
-    """Prepare the datasets of the tasks with all splits that the sources have; the directories.
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset's directory, and those of its splits that no source has."""
+
+    directory: str
+    lacking: tuple[str, ...]
+
+
+def prepare_tasks(tasks: Iterable[PromptedTask], places: Places, tfds_data_dir: str) -> list[Prepared]:
+    """Prepare the datasets of the tasks with all splits that the sources have.
 
     MissingRowsError when no source has any split of a dataset.
     """
@@ -28,7 +37,7 @@ def prepare_tasks(tasks: Iterable[PromptedTask], places: Places, tfds_data_dir: 
     for task in tasks:
         for split in task.splits:
             wanted.setdefault((task.dataset, task.subset), {}).setdefault(task.source(split), (task, split))
-    directories = []
+    prepared = []
     for (dataset, subset), splits in wanted.items():
         found, missing = dict[str, SplitRows](), None
         for name, (task, split) in splits.items():
@@ -38,8 +47,9 @@ def prepare_tasks(tasks: Iterable[PromptedTask], places: Places, tfds_data_dir: 
                 missing = error
         if missing and not found:
             raise missing
-        directories.append(prepare_tfds(found, dataset, subset, tfds_data_dir))
-    return directories
+        directory = prepare_tfds(found, dataset, subset, tfds_data_dir)
+        prepared.append(Prepared(directory, tuple(split for split in splits if split not in found)))
+    return prepared
 
 
 def prepare_tfds(rows: Mapping[str, SplitRows], dataset: str, subset: str | None, tfds_data_dir: str) -> str:

@@ -5,9 +5,10 @@ counts. No length normalisation, no choice among wordings: a dataset's number is
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from t0jax.errors import InputError
 SCORE_FIELDS = ("task", "example", "choice", "logp", "correct")
 BOOTSTRAP_RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
+BLOCK = 20_000
+"""Lines of a `scores.jsonl` that are parsed at once."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,19 @@ class DatasetOutcome:
     low: float
     high: float
     """The 95 % bootstrap interval of the median, `low` to `high`."""
+    mean_low: float
+    mean_high: float
+    """The 95 % bootstrap interval of the mean."""
+
+    @property
+    def worst(self) -> float:
+        """Accuracy of the worst wording."""
+        return min(wording.accuracy for wording in self.wordings)
+
+    @property
+    def spread(self) -> float:
+        """How far the best wording lies above the worst."""
+        return max(wording.accuracy for wording in self.wordings) - self.worst
 
     @property
     def verdict(self) -> Literal["above", "at", "below"]:
@@ -99,7 +115,8 @@ class DatasetOutcome:
     def as_json(self) -> dict[str, Any]:
         """The outcome as JSON values, the verdict included."""
         fields = {name: value for name, value in vars(self).items() if name != "wordings"}
-        return {**fields, "verdict": self.verdict, "wordings": [vars(wording) for wording in self.wordings]}
+        derived = {"worst": self.worst, "spread": self.spread, "verdict": self.verdict}
+        return {**fields, **derived, "wordings": [vars(wording) for wording in self.wordings]}
 
 
 def task_scores(examples: Sequence[int], logp: Sequence[Any], correct: Sequence[Any]) -> TaskScores:
@@ -115,20 +132,21 @@ def task_scores(examples: Sequence[int], logp: Sequence[Any], correct: Sequence[
 
 def read_scores(path: Path) -> dict[str, TaskScores]:
     """Scores by task from a `scores.jsonl`, in the file's order; an InputError when it is not such a file or not whole."""
-    lines: dict[str, dict[tuple[int, int], tuple[float, bool]]] = {}
+    names: dict[str, int] = {}
+    blocks: list[list[np.ndarray]] = []
     try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                task, key, value = _parse(line, f"{path}, line {number}")
-                cells = lines.setdefault(task, {})
-                if key in cells:
-                    raise InputError(f"{path}, line {number} scores choice {key[1]} of example {key[0]} of {task} twice.")
-                cells[key] = value
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            while lines := list(islice(file, BLOCK)):
+                blocks.append(_columns(lines, names, f"{path}, line ", len(blocks) * BLOCK + 1))
     except FileNotFoundError:
         raise InputError(f"There are no scores at {path}: run `t0jax eval` with this EVAL_OUTPUT_DIR first.") from None
-    if not lines:
+    if not blocks:
         raise InputError(f"{path} holds no scores: run `t0jax eval` again.")
-    return {task: _gather(task, cells) for task, cells in lines.items()}
+    columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+    order = np.lexsort((columns[2], columns[1], columns[0]))  # by task, example, choice; equal ones in the file's order
+    ends = np.cumsum(np.bincount(columns[0], minlength=len(names)))
+    members = np.split(order, ends[:-1])
+    return {name: _gather(name, lines, columns, path) for name, lines in zip(names, members, strict=True)}
 
 
 def outcomes(scores: Mapping[str, TaskScores], origins: Mapping[str, Origin]) -> tuple[DatasetOutcome, ...]:
@@ -146,65 +164,109 @@ def outcomes(scores: Mapping[str, TaskScores], origins: Mapping[str, Origin]) ->
     return tuple(_outcome({task: scores[task] for task in tasks}, origins) for tasks in ranked)
 
 
-def hit_matrix(scores: Iterable[TaskScores]) -> Float[np.ndarray, "W N"]:
-    """1 where a wording (line) is right about a row (column), 0 where it is wrong, NaN where it does not apply."""
+def hit_matrix(scores: Iterable[TaskScores], rows: Int[np.ndarray, "N"] | None = None) -> Float[np.ndarray, "W N"]:
+    """1 where a wording (line) is right about a row (column), 0 where it is wrong, NaN where it does not apply.
+
+    The columns are `rows`, the sorted numbers of examples: by default those that at least one wording applies to.
+    """
     tasks = list(scores)
-    rows = np.unique(np.concatenate([task.examples for task in tasks]))
+    if rows is None:
+        rows = np.unique(np.concatenate([task.examples for task in tasks]))
     matrix = np.full((len(tasks), len(rows)), np.nan)
     for line, task in zip(matrix, tasks, strict=True):
-        line[np.searchsorted(rows, task.examples)] = task.hits
+        wanted = np.isin(task.examples, rows)
+        line[np.searchsorted(rows, task.examples[wanted])] = task.hits[wanted]
     return matrix
+
+
+def resampled(hits: Float[np.ndarray, "W N"], resamples: int = BOOTSTRAP_RESAMPLES, seed: int = 0) -> Float[np.ndarray, "R W"]:
+    """Every wording's accuracy when the rows are drawn again, the same ones for all wordings; NaN where none applies."""
+    random = np.random.default_rng(seed)
+    applies = (~np.isnan(hits)).astype(float)
+    both = np.concatenate([np.nan_to_num(hits), applies])
+    rows = hits.shape[1]
+    sums = np.empty((resamples, len(both)))
+    for number in range(resamples):
+        sums[number] = both @ np.bincount(random.integers(0, rows, rows), minlength=rows).astype(float)
+    right, drawn = sums[:, : len(hits)], sums[:, len(hits) :]
+    return np.divide(right, drawn, out=np.full_like(right, np.nan), where=drawn > 0)
+
+
+def interval(draws: Float[np.ndarray, "R"]) -> tuple[float, float]:
+    """The middle 95 % of what was found in every resample."""
+    low, high = np.percentile(draws, INTERVAL)
+    return float(low), float(high)
 
 
 def bootstrap_interval(
     hits: Float[np.ndarray, "W N"], resamples: int = BOOTSTRAP_RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """95 % interval of the median over wordings when the rows are drawn again, the same ones for all wordings."""
-    random = np.random.default_rng(seed)
-    applies = ~np.isnan(hits)
-    right = np.where(applies, hits, 0.0)
-    medians = np.empty(resamples)
-    rows = hits.shape[1]
-    for number in range(resamples):
-        times = np.bincount(random.integers(0, rows, rows), minlength=rows).astype(float)
-        drawn = applies @ times
-        accuracy = np.divide(right @ times, drawn, out=np.full(len(hits), np.nan), where=drawn > 0)
-        medians[number] = np.nanmedian(accuracy)
-    low, high = np.percentile(medians, INTERVAL)
-    return float(low), float(high)
+    return interval(np.nanmedian(resampled(hits, resamples, seed), axis=1))
 
 
-def _parse(line: str, where: str) -> tuple[str, tuple[int, int], tuple[float, bool]]:
+def _columns(lines: Sequence[str], names: dict[str, int], where: str, first: int) -> list[np.ndarray]:
+    """Task (its number in `names`), example, choice, log-probability and truth of every line, and the line's number."""
     try:
-        task, example, choice, logp, correct = (json.loads(line)[name] for name in SCORE_FIELDS)
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise InputError(
-            f"{where} is not a score (an object with {', '.join(SCORE_FIELDS)}): run `t0jax eval` again."
-        ) from None
-    if not isinstance(logp, int | float) or not math.isfinite(logp):
-        raise InputError(f"{where} has the log-probability {logp}: the scores are of no use, evaluate a sound checkpoint.")
-    return task, (example, choice), (float(logp), bool(correct))
-
-
-def _gather(task: str, cells: Mapping[tuple[int, int], tuple[float, bool]]) -> TaskScores:
-    rows: dict[int, list[tuple[float, bool]]] = {}
-    for example, choice in sorted(cells):
-        row = rows.setdefault(example, [])
-        if choice != len(row):
+        cells = list(map(itemgetter(*SCORE_FIELDS), json.loads(f"[{','.join(lines)}]")))
+        if len(cells) != len(lines):
+            raise ValueError
+        columns = _typed(cells, names)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        if len(lines) == 1:
             raise InputError(
-                f"The scores of {task} lack choice {len(row)} of example {example}: the file is not whole; "
-                "run `t0jax eval` again."
-            )
-        row.append(cells[example, choice])
-    logp, correct = ([[pair[part] for pair in row] for row in rows.values()] for part in (0, 1))
-    return task_scores(list(rows), logp, correct)
+                f"{where}{first} is not a score (an object with {', '.join(SCORE_FIELDS)}): run `t0jax eval` again."
+            ) from None
+        for number, line in enumerate(lines):  # which one it is
+            _columns([line], {}, where, first + number)
+        raise InputError(f"{where}{first} and those after it are not one score a line: run `t0jax eval` again.") from None
+    if not (finite := np.isfinite(columns[3])).all():
+        number = int(finite.argmin())
+        raise InputError(
+            f"{where}{first + number} has the log-probability {columns[3][number]}: the scores are of no use, evaluate a sound "
+            "checkpoint."
+        )
+    return [*columns, first + np.arange(len(lines))]
+
+
+def _typed(cells: Sequence[tuple[Any, ...]], names: dict[str, int]) -> list[np.ndarray]:
+    """The columns as arrays; a ValueError where a value is of another kind than `t0jax eval` writes."""
+    tasks, examples, choices, logp, correct = zip(*cells, strict=True)
+    kinds = ((tasks, {str}), (examples, {int}), (choices, {int}), (logp, {int, float}), (correct, {bool}))
+    if any(not set(map(type, column)) <= kind for column, kind in kinds) or min(examples) < 0 or min(choices) < 0:
+        raise ValueError
+    numbers = np.array([names.setdefault(task, len(names)) for task in tasks])
+    return [numbers, np.array(examples, np.int64), np.array(choices, np.int64), np.array(logp, float), np.array(correct)]
+
+
+def _gather(task: str, lines: Int[np.ndarray, "L"], columns: Sequence[np.ndarray], path: Path) -> TaskScores:
+    """One task from its lines, which are sorted by example and choice."""
+    example, choice, logp, correct, number = (column[lines] for column in columns[1:])
+    is_first = np.diff(example, prepend=example[0] - 1) != 0
+    starts = np.flatnonzero(is_first)
+    expected = np.arange(len(lines)) - np.repeat(starts, np.diff(starts, append=len(lines)))
+    if (wrong := np.flatnonzero(choice != expected)).size:
+        at = wrong[0]
+        if not is_first[at] and choice[at] == choice[at - 1]:
+            what = f"choice {choice[at]} of example {example[at]} of {task} twice"
+            raise InputError(f"{path}, line {number[at]} scores {what}.")
+        raise InputError(
+            f"The scores of {task} lack choice {expected[at]} of example {example[at]}: the file is not whole; "
+            "run `t0jax eval` again."
+        )
+    row = np.cumsum(is_first) - 1
+    shape = (len(starts), int(choice.max()) + 1)
+    padded, truths = np.full(shape, -np.inf), np.zeros(shape, bool)
+    padded[row, choice], truths[row, choice] = logp, correct
+    return TaskScores(example[starts], padded, truths, np.bincount(row))
 
 
 def _outcome(scores: Mapping[str, TaskScores], origins: Mapping[str, Origin]) -> DatasetOutcome:
     origin = origins[next(iter(scores))]
     accuracies = np.array([task.accuracy for task in scores.values()])
     matrix = hit_matrix(scores.values())
-    low, high = bootstrap_interval(matrix)
+    draws = resampled(matrix)
+    (low, high), (mean_low, mean_high) = interval(np.nanmedian(draws, axis=1)), interval(np.nanmean(draws, axis=1))
     q1, median, q3 = np.percentile(accuracies, [25, 50, 75])
     return DatasetOutcome(
         dataset=origin.dataset,
@@ -221,4 +283,6 @@ def _outcome(scores: Mapping[str, TaskScores], origins: Mapping[str, Origin]) ->
         q3=float(q3),
         low=low,
         high=high,
+        mean_low=mean_low,
+        mean_high=mean_high,
     )

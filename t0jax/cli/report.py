@@ -1,8 +1,12 @@
-"""`t0jax report`: accuracy per wording, median and spread per dataset, on the terminal, as JSON, HTML or SVG."""
+"""`t0jax report`: what an evaluation came to, beside others and beside what was published; for a person, a page, a program."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from t0jax.report.whole import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,34 +15,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "evaluations",
         nargs="+",
         metavar="[NAME=]E",
-        help="EVAL_OUTPUT_DIR of an evaluation; further ones, as of the untrained model, are columns beside the first",
+        help="EVAL_OUTPUT_DIR of an evaluation; further ones stand beside the first, with the difference on common rows",
     )
+    parser.add_argument(
+        "--published", metavar="MODEL", help="beside the published numbers of a model, as T0_3B; says a verdict"
+    )
+    parser.add_argument("--wordings", action="store_true", help="on the terminal too: every wording, each published one")
     parser.add_argument("--json", action="store_true", help="one JSON object for each dataset on standard output")
     parser.add_argument("--html", metavar="PATH", help="write a page that needs no other file")
+    parser.add_argument("--markdown", metavar="PATH", help="write the tables as Markdown")
     parser.add_argument("--svg", metavar="PATH", help="write the picture alone")
     parser.add_argument("--title", metavar="TEXT", help="default: the mixture")
+    parser.add_argument("--tables", action="append", default=[], metavar="DIR", help="your own tables, if the tasks are yours")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Report; an InputError when an evaluation is missing, not finished or of other datasets."""
-    from t0jax.report.evaluation import compare, read_evaluation
-    from t0jax.report.figure import write_svg
-    from t0jax.report.page import write_html
-    from t0jax.report.table import json_lines, print_table
+    """Report; an InputError when an evaluation is missing, not finished or of other datasets, or the model is unknown."""
+    from t0jax.cli.known import known_of
+    from t0jax.report.evaluation import read_evaluation
+    from t0jax.report.published import published_of
+    from t0jax.report.whole import report
 
+    if arguments.published is not None:
+        published_of(arguments.published)  # a wrong name is found before the reading
     evaluations = [read_evaluation(where) for where in arguments.evaluations]
-    outcomes, comparisons = evaluations[0].outcomes, compare(evaluations)
-    title = arguments.title or evaluations[0].results.get("mixture") or evaluations[0].label
+    made = report(evaluations, known_of(evaluations, tuple(arguments.tables)), arguments.published)
+    title = arguments.title or str(evaluations[0].results.get("mixture") or evaluations[0].label)
+    _write(made, title, arguments)
+    _print(made, title, arguments)
+    return 0
+
+
+def _write(made: "Report", title: str, arguments: argparse.Namespace) -> None:
+    from t0jax.files import write_whole
+    from t0jax.report.figure import write_svg
+    from t0jax.report.markdown import markdown
+    from t0jax.report.page import WARNINGS, page
+
+    outcomes, comparisons, sections = made.first.outcomes, made.comparisons, made.sections
     if arguments.html:
-        write_html(Path(arguments.html), title, outcomes, comparisons=comparisons, facts=evaluations[0].facts)
+        facts = {**made.first.facts, **({WARNINGS: ". ".join(made.warnings) + "."} if made.warnings else {})}
+        text = page(title, outcomes, comparisons=comparisons, facts=facts, sections=sections)
+        write_whole(Path(arguments.html), text)
+    if arguments.markdown:
+        text = markdown(title, outcomes, comparisons=comparisons, sections=sections, warnings=made.warnings)
+        write_whole(Path(arguments.markdown), text)
     if arguments.svg:
         write_svg(Path(arguments.svg), outcomes, comparisons=comparisons, title=title)
-    notes = [note for evaluation in evaluations for note in evaluation.warnings]
-    if arguments.json:
-        for note in notes:
-            print(f"t0jax: {note}", file=sys.stderr)
-        for line in json_lines(outcomes, comparisons=comparisons):
-            print(line)
-    else:
-        print_table(outcomes, comparisons=comparisons, title=title, notes=notes)
-    return 0
+
+
+def _print(made: "Report", title: str, arguments: argparse.Namespace) -> None:
+    from t0jax.report.table import json_lines, print_table
+
+    if not arguments.json:
+        sections = [part for part in made.sections if arguments.wordings or not part.is_detail]
+        outcomes = made.first.outcomes
+        print_table(outcomes, comparisons=made.comparisons, title=title, notes=made.warnings, sections=sections)
+        return
+    for note in made.warnings:
+        print(f"t0jax: {note}", file=sys.stderr)
+    for line in json_lines(made.first.outcomes, comparisons=made.comparisons, further=made.further):
+        print(line)

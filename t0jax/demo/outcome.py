@@ -7,9 +7,10 @@ from pathlib import Path
 from t0jax.data.progress import Advance
 from t0jax.demo.controls import bag_of_words
 from t0jax.demo.suite import DATASETS
+from t0jax.files import write_whole
 from t0jax.report.comparison import Mark
 from t0jax.report.evaluation import Evaluation, compare, read_evaluation
-from t0jax.report.page import write_html
+from t0jax.report.page import page
 from t0jax.report.table import print_table
 
 NOTES = (
@@ -32,8 +33,8 @@ NOTES = (
 BAG_OF_WORDS, WITH_OVERLAP = "bag of words", "with overlap"
 
 
-def present(page: Path, name: str, scores: Mapping[str, Path], *, rows: Path, seed: int) -> None:
-    """Print the table of the run `name` and write `page`; the other runs in `scores` stand beside it."""
+def present(place: Path, name: str, scores: Mapping[str, Path], *, rows: Path, seed: int) -> None:
+    """Print the table of the run `name` and write the page at `place`; the other runs in `scores` stand beside it."""
     others = [other for other in scores if other != name]
     evaluations = [read_evaluation(f"{label}={scores[label]}") for label in (name, *others)]
     titles = {label: label.replace("_", " ") for label in scores}
@@ -41,7 +42,8 @@ def present(page: Path, name: str, scores: Mapping[str, Path], *, rows: Path, se
     comparisons |= _bags_of_words(rows, seed)
     outcomes = evaluations[0].outcomes
     title = f"Unseen tasks, generated rows, after training on others ({titles[name]})"
-    write_html(page, title, outcomes, comparisons=comparisons, notes=NOTES, facts=_facts(evaluations[0], seed))
+    facts = _facts(evaluations[0], seed)
+    write_whole(place, page(title, outcomes, comparisons=comparisons, notes=NOTES, facts=facts))
     narrow = {label: marks for label, marks in comparisons.items() if label != WITH_OVERLAP}
     print_table(outcomes, comparisons=narrow, title=title)
 

@@ -3,8 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from t0jax import rank
 from t0jax.errors import InputError
@@ -13,12 +17,36 @@ from t0jax.report.page import WARNINGS
 
 
 @dataclass(frozen=True)
+class Hits:
+    """One dataset: its tasks, what each is right about (W wordings, N rows), and every wording's accuracy in R resamples."""
+
+    tasks: tuple[str, ...]
+    matrix: Float[np.ndarray, "W N"]
+    draws: Float[np.ndarray, "R W"]
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """The outcomes under one EVAL_OUTPUT_DIR, and what `results.json` says of the run."""
+    """The outcomes under one EVAL_OUTPUT_DIR, the scores they come from, and what `results.json` says of the run."""
 
     label: str
     outcomes: tuple[rank.DatasetOutcome, ...]
     results: Mapping[str, Any]
+    scores: Mapping[str, rank.TaskScores]
+
+    def tasks(self, dataset: str) -> dict[str, rank.TaskScores]:
+        """The scores of a dataset's tasks."""
+        return {task: self.scores[task] for task, about in self.results["tasks"].items() if about["dataset"] == dataset}
+
+    @cached_property
+    def hits(self) -> Mapping[str, Hits]:
+        """Every dataset's matrix of hits, drawn again once for all that asks for intervals."""
+        found = {}
+        for outcome in self.outcomes:
+            tasks = self.tasks(outcome.dataset)
+            matrix = rank.hit_matrix(tasks.values())
+            found[outcome.dataset] = Hits(tuple(tasks), matrix, rank.resampled(matrix))
+        return found
 
     @property
     def warnings(self) -> list[str]:
@@ -26,6 +54,11 @@ class Evaluation:
         notes = [incomplete(str(self.results.get("mixture")), self.results.get("missing_tasks") or {})]
         if trained := self.results.get("trained_on"):
             notes.append(f"not zero-shot, it was trained on {', '.join(trained)}")
+        counts = self.results.get("counts") or {}
+        if cut := counts.get("inputs_at_length_limit"):
+            notes.append(f"{cut:,} of {counts['examples']:,} inputs are as long as the limit: most likely they were cut")
+        if cut := counts.get("choices_cut"):
+            notes.append(f"{cut:,} of {counts['choices']:,} choices were cut at the limit")
         return [f"{self.label}: {note}" for note in notes if note]
 
     @property
@@ -76,7 +109,7 @@ def read_evaluation(where: str) -> Evaluation:
             )
     origins = {name: rank.Origin(task["dataset"], task["family"], task["wording"]) for name, task in tasks.items()}
     default = path.name if results.get("checkpoint") else "untrained"
-    return Evaluation(label or default, rank.outcomes(scores, origins), results)
+    return Evaluation(label or default, rank.outcomes(scores, origins), results, scores)
 
 
 def compare(evaluations: Sequence[Evaluation]) -> Comparisons:
@@ -98,7 +131,9 @@ def _read_results(path: Path) -> Mapping[str, Any]:
     try:
         results = json.loads((path / "results.json").read_text(encoding="utf-8"))
         for task in results["tasks"].values():
-            {name: task[name] for name in ("dataset", "family", "wording", "choices")}
+            texts = [task[name] for name in ("dataset", "family", "wording")]
+            if not all(isinstance(text, str) for text in texts) or not isinstance(task["choices"], int):
+                raise TypeError
     except FileNotFoundError:
         raise InputError(f"The evaluation at {path} is not finished (no results.json): run `t0jax eval` again.") from None
     except (ValueError, KeyError, TypeError, AttributeError):

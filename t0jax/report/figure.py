@@ -9,6 +9,7 @@ from pathlib import Path
 from t0jax.files import write_whole
 from t0jax.rank import DatasetOutcome
 from t0jax.report.comparison import Comparisons, Mark, percent, percentage, sentence
+from t0jax.report.style import FIGURE
 
 WIDTH = 1000
 LEFT, RIGHT = 240, 740
@@ -26,12 +27,6 @@ CONTROLS = (
     ("#4d7c0f", "M-5-1.6H-1.6V-5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5Z"),
 )
 """Colour and outline of each comparison's marker, in the order in which they are given."""
-STYLE = """
-.t0-figure text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;fill:#0f172a}
-.t0-figure .quiet{fill:#526077}.t0-figure .num{font-variant-numeric:tabular-nums}
-.t0-figure .dot{fill-opacity:.82;stroke:#fff;stroke-width:.9}
-.t0-figure .dot:hover{fill-opacity:1;stroke:#0f172a;stroke-width:1.6}
-"""
 
 
 def write_svg(
@@ -55,13 +50,14 @@ def figure(outcomes: Sequence[DatasetOutcome], *, comparisons: Comparisons, titl
     height = y + 34
     described = escape(" ".join(sentence(outcome) for outcome in outcomes))
     parts = [
-        f"<title>{clean(title)}</title><desc>{clean(described, is_escaped=True)}</desc><style>{STYLE}</style>",
+        f"<title>{clean(title)}</title><desc>{clean(described, is_escaped=True)}</desc><style>{FIGURE}</style>",
         element("rect", width=WIDTH, height=height, fill="#fff", rx=10),
         *_legend(comparisons),
         *_axis(y),
         *rows,
     ]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="t0-figure" viewBox="0 0 {WIDTH} {height:g}" role="img">'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="t0-figure" viewBox="0 0 {WIDTH} {height:g}" role="img" '
+    head += f'aria-label="{clean(title)}">'
     return head + "\n".join(parts) + "</svg>"
 
 

@@ -1,77 +1,36 @@
 """The report as one HTML file that needs nothing else: no network, no script, no second file."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from t0jax.files import write_whole
 from t0jax.rank import DatasetOutcome
 from t0jax.report.comparison import Comparisons, percent, percentage, sentence
 from t0jax.report.figure import COLOURS, clean, families, figure
+from t0jax.report.section import Section
+from t0jax.report.style import PAGE
 
 WARNINGS = "Warnings"
 """The fact that stands at the top too: what a reader must know first."""
-
-STYLE = """
-:root{color-scheme:light}
-*{box-sizing:border-box}
-body{margin:0;background:#f8fafc;color:#0f172a}
-body{font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-main{max-width:1064px;margin:0 auto;padding:40px 24px 64px}
-h1{font-size:28px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em}
-h2{font-size:18px;margin:40px 0 12px}
-p{margin:0 0 10px;max-width:76ch}
-.lead{font-size:17px;color:#334155;margin-bottom:24px;max-width:none}
-.card{background:#fff;border:1px solid #e2e8f0;border-radius:12px;padding:16px;box-shadow:0 1px 2px rgba(15,23,42,.05)}
-.figure svg{display:block;width:100%;height:auto}
-.figure{overflow-x:auto}.figure svg{min-width:760px}
-table{border-collapse:collapse;width:100%;font-size:14px}
-caption{text-align:left;color:#526077;font-size:12px;padding:0 8px 4px}
-th,td{text-align:right;padding:6px 8px;border-bottom:1px solid #eef2f7;font-variant-numeric:tabular-nums;white-space:nowrap}
-th{font-weight:600;color:#526077;font-size:12px}
-th[scope=row],th.name,td.name{text-align:left;color:#0f172a;font-size:14px}
-td.name{white-space:normal}
-thead th{white-space:normal;vertical-align:bottom}
-th.family{text-align:left;text-transform:uppercase;font-size:11px;letter-spacing:.06em;padding-top:16px}
-tbody tr:last-child>*{border-bottom:0}
-.scroll{overflow-x:auto}
-.verdict{font-weight:600}
-ul{margin:0;padding-left:20px}li{margin:4px 0}
-details{border-top:1px solid #eef2f7;padding:8px 0}details:first-child{border-top:0}
-summary{cursor:pointer;padding:2px 0}summary:focus-visible{outline:2px solid #0f766e;outline-offset:3px;border-radius:4px}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}dt{color:#526077}dd{margin:0;overflow-wrap:anywhere}
-@media print{body{background:#fff}.card{box-shadow:none}main{padding:0}}
-"""
-
-
-def write_html(
-    path: Path,
-    title: str,
-    outcomes: Sequence[DatasetOutcome],
-    *,
-    comparisons: Comparisons | None = None,
-    notes: Sequence[str] = (),
-    facts: Mapping[str, str] | None = None,
-) -> None:
-    """Write the report; `notes` are sentences for the reader, `facts` name the run (checkpoint, step, date)."""
-    write_whole(Path(path), page(title, outcomes, comparisons=comparisons or {}, notes=notes, facts=facts or {}))
 
 
 def page(
     title: str,
     outcomes: Sequence[DatasetOutcome],
     *,
-    comparisons: Comparisons,
-    notes: Sequence[str],
-    facts: Mapping[str, str],
+    comparisons: Comparisons | None = None,
+    notes: Sequence[str] = (),
+    facts: Mapping[str, str] | None = None,
+    sections: Sequence[Section] = (),
 ) -> str:
-    """The whole HTML document."""
+    """The whole HTML document; `notes` are sentences for the reader, `facts` name the run (checkpoint, step, date)."""
+    comparisons, facts = comparisons or {}, facts or {}
     drawn = figure(outcomes, comparisons=comparisons, title=title)
-    sections = [
+    parts = [
         f"<h1>{clean(title)}</h1>",
         f'<p class="lead">{clean(_lead(outcomes))}</p>',
-        f'<p class="verdict">{clean(facts[WARNINGS])}</p>' if WARNINGS in facts else "",
-        f'<figure class="card figure" style="margin:0">{drawn}</figure>',
-        _section("Every dataset", f'<div class="card scroll">{_outcome_table(outcomes, comparisons)}</div>'),
+        f'<p class="warnings" role="note">{clean(facts[WARNINGS])}</p>' if WARNINGS in facts else "",
+        f'<figure class="card figure" tabindex="0" aria-label="{clean(FIGURE_LABEL)}">{drawn}</figure>',
+        _section("Every dataset", _scroll("Every dataset", _outcome_table(outcomes, comparisons))),
+        *(_drawn(section) for section in sections),
         _section("In words", f'<div class="card">{_list([sentence(outcome) for outcome in outcomes])}</div>'),
         _section("Every wording", f'<div class="card">{"".join(_wordings(outcome) for outcome in outcomes)}</div>'),
         _section("Notes", f'<div class="card">{_list(notes)}</div>') if notes else "",
@@ -81,12 +40,13 @@ def page(
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{clean(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(part for part in sections if part)
+        f"<title>{clean(title)}</title><style>{PAGE}</style></head>\n<body><main>\n"
+        + "\n".join(part for part in parts if part)
         + "\n</main></body></html>\n"
     )
 
 
+FIGURE_LABEL = "Box plots of the accuracy of every wording; the tables below hold the same numbers"
 READING = (
     "A wording is one prompt template. The model ranks the answer choices by the summed log-probability of their tokens, the "
     "end token included and without length normalisation; a row counts as right when the likeliest choice is a correct one.",
@@ -110,6 +70,37 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{clean(title)}</h2>{body}</section>"
 
 
+def _scroll(label: str, table: str) -> str:
+    """A card whose table may be wider than the page; it takes the focus, so that the arrow keys move it."""
+    return f'<div class="card scroll" role="region" tabindex="0" aria-label="{clean(label)}">{table}</div>'
+
+
+def _drawn(section: Section) -> str:
+    """A section of any kind; a detail is folded."""
+    head = "".join(
+        f'<th scope="col"{NAME if number < section.names else ""}>{clean(name)}</th>'
+        for number, name in enumerate(section.columns)
+    )
+    body = "".join(
+        f"<tr>{''.join(_cell(cell, n, section.names) for n, cell in enumerate(line))}</tr>" for line in section.lines
+    )
+    caption = f"<caption>{clean(section.title)}</caption>"
+    table = _scroll(section.title, f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    if section.is_detail:
+        table = f"<details><summary>{len(section.lines):,} lines</summary>{table}</details>"
+    return _section(section.title, table + (f'<div class="after">{_list(section.notes)}</div>' if section.notes else ""))
+
+
+NAME = ' class="name"'
+
+
+def _cell(words: str, number: int, names: int) -> str:
+    if number == 0:
+        return f'<th scope="row">{clean(words)}</th>'
+    long = ' class="long"' if len(words) > 28 else ""
+    return f"<td{NAME if number < names else long}>{clean(words)}</td>"
+
+
 def _list(sentences: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{clean(words)}</li>" for words in sentences) + "</ul>"
 
@@ -119,7 +110,8 @@ def _definitions(facts: Mapping[str, str]) -> str:
 
 
 def _outcome_table(outcomes: Sequence[DatasetOutcome], comparisons: Comparisons) -> str:
-    names = ["wordings", "rows", "majority", *comparisons, "median", "IQR", "95 % interval", "verdict"]
+    names = ["wordings", "rows", "random", "majority", *comparisons]
+    names += ["median", "mean", "worst", "spread", "IQR", "95 % interval", "verdict"]
     head = '<th scope="col" class="name">dataset</th>' + "".join(f'<th scope="col">{clean(name)}</th>' for name in names)
     body = ""
     for family, members in families(outcomes):
@@ -133,13 +125,17 @@ def _row(outcome: DatasetOutcome, comparisons: Comparisons) -> str:
     cells = [
         str(len(outcome.wordings)),
         f"{outcome.rows:,}",
+        percentage(outcome.random),
         percentage(outcome.majority),
         *(percentage(mark.value) if mark else "–" for mark in marks),
         percentage(outcome.median),
+        percentage(outcome.mean),
+        percentage(outcome.worst),
+        percentage(outcome.spread),
         f"{percentage(outcome.q1)} – {percentage(outcome.q3)}",
         f"{percentage(outcome.low)} – {percentage(outcome.high)}",
     ]
-    verdict = f'<td class="verdict" style="color:{COLOURS[outcome.verdict]}">{outcome.verdict}</td>'
+    verdict = f'<td class="verdict {outcome.verdict}">{outcome.verdict}</td>'
     numbers = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr><th scope="row">{clean(outcome.dataset)}</th>{numbers}{verdict}</tr>'
 
@@ -147,11 +143,11 @@ def _row(outcome: DatasetOutcome, comparisons: Comparisons) -> str:
 def _wordings(outcome: DatasetOutcome) -> str:
     ranked = sorted(outcome.wordings, key=lambda wording: -wording.accuracy)
     rows = "".join(
-        f'<tr><td class="name">{clean(wording.name)}</td><td>{wording.examples:,}</td><td>{percent(wording.accuracy)}</td></tr>'
+        f'<tr><th scope="row">{clean(wording.name)}</th><td>{wording.examples:,}</td><td>{percent(wording.accuracy)}</td></tr>'
         for wording in ranked
     )
     head = '<th scope="col" class="name">wording</th><th scope="col">rows</th><th scope="col">accuracy</th>'
     return (
         f"<details><summary><strong>{clean(outcome.dataset)}</strong>, {percent(ranked[-1].accuracy)} to "
-        f"{percent(ranked[0].accuracy)}</summary><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
+        f"{percent(ranked[0].accuracy)}</summary><table><caption>{clean(outcome.dataset)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
     )

@@ -15,7 +15,7 @@ from t0jax.errors import InputError
 from t0jax.report.comparison import Mark, marks_of, sentence
 from t0jax.report.evaluation import compare, read_evaluation
 from t0jax.report.figure import write_svg
-from t0jax.report.page import write_html
+from t0jax.report.page import page
 from t0jax.report.table import json_lines, print_table
 
 HOSTILE = '<script>alert("1")</script>&\'\x00]]>'
@@ -76,9 +76,8 @@ class Elements(HTMLParser):
         self.attributes += [(tag, *pair) for pair in attrs]
 
 
-def test_page_states_the_outcome_of_every_dataset(tmp_path, outcomes, comparisons):
-    write_html(tmp_path / "r.html", "Held out", outcomes, comparisons=comparisons, notes=["One seed."], facts={"Step": "7"})
-    text = (tmp_path / "r.html").read_text()
+def test_page_states_the_outcome_of_every_dataset(outcomes, comparisons):
+    text = page("Held out", outcomes, comparisons=comparisons, notes=["One seed."], facts={"Step": "7"})
     assert [outcome.verdict for outcome in outcomes] == ["above", "at", "below", "at"]
     for outcome in outcomes[:3]:
         assert sentence(outcome) in text
@@ -87,18 +86,16 @@ def test_page_states_the_outcome_of_every_dataset(tmp_path, outcomes, comparison
     assert "not distinguishable from the majority baseline" in text
 
 
-def test_page_needs_nothing_but_itself(tmp_path, outcomes, comparisons):
-    write_html(tmp_path / "r.html", "Held out", outcomes, comparisons=comparisons)
-    text = (tmp_path / "r.html").read_text()
+def test_page_needs_nothing_but_itself(outcomes, comparisons):
+    text = page("Held out", outcomes, comparisons=comparisons)
     elements = Elements(text)
     assert not {"script", "link", "img", "iframe", "object", "image", "use"} & set(elements.tags)
     assert not [entry for entry in elements.attributes if entry[1] in ("src", "href", "xlink:href", "srcset")]
     assert not re.search(r"url\(|@import", text)
 
 
-def test_hostile_names_stay_text(tmp_path, outcomes, comparisons):
-    write_html(tmp_path / "r.html", HOSTILE, outcomes, comparisons=comparisons, notes=[HOSTILE], facts={HOSTILE: HOSTILE})
-    text = (tmp_path / "r.html").read_text()
+def test_hostile_names_stay_text(outcomes, comparisons):
+    text = page(HOSTILE, outcomes, comparisons=comparisons, notes=[HOSTILE], facts={HOSTILE: HOSTILE})
     assert "script" not in Elements(text).tags
     assert "&lt;script&gt;" in text
     assert "\x00" not in text
@@ -182,5 +179,5 @@ def test_an_evaluation_that_is_missing_or_not_finished_is_refused(tmp_path):
 def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path, outcomes):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        write_html(tmp_path / "file" / "r.html", "t", outcomes)
+        write_svg(tmp_path / "file" / "r.svg", outcomes)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

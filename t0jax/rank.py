@@ -20,6 +20,7 @@ from t0jax.errors import InputError
 SCORE_FIELDS = ("task", "example", "choice", "logp", "correct")
 BOOTSTRAP_RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
+DRAWN_AT_ONCE = 50
 BLOCK = 20_000
 """Lines of a `scores.jsonl` that are parsed at once."""
 
@@ -181,14 +182,17 @@ def hit_matrix(scores: Iterable[TaskScores], rows: Int[np.ndarray, "N"] | None =
 
 def resampled(hits: Float[np.ndarray, "W N"], resamples: int = BOOTSTRAP_RESAMPLES, seed: int = 0) -> Float[np.ndarray, "R W"]:
     """Every wording's accuracy when the rows are drawn again, the same ones for all wordings; NaN where none applies."""
-    random = np.random.default_rng(seed)
-    applies = (~np.isnan(hits)).astype(float)
-    both = np.concatenate([np.nan_to_num(hits), applies])
-    rows = hits.shape[1]
-    sums = np.empty((resamples, len(both)))
-    for number in range(resamples):
-        sums[number] = both @ np.bincount(random.integers(0, rows, rows), minlength=rows).astype(float)
-    right, drawn = sums[:, : len(hits)], sums[:, len(hits) :]
+    random, rows = np.random.default_rng(seed), hits.shape[1]
+    gaps = np.isnan(hits)
+    counted = np.nan_to_num(hits) if not gaps.any() else np.concatenate([np.nan_to_num(hits), ~gaps])
+    counted = counted.astype(np.float32)  # whole numbers below 2^24: exact
+    sums = np.empty((resamples, len(counted)))
+    for start in range(0, resamples, DRAWN_AT_ONCE):
+        draws = range(start, min(start + DRAWN_AT_ONCE, resamples))
+        times = np.stack([np.bincount(random.integers(0, rows, rows), minlength=rows) for _ in draws]).astype(np.float32)
+        sums[draws.start : draws.stop] = np.einsum("rn,wn->rw", times, counted)  # no BLAS: its threads wait for each other
+    right = sums[:, : len(hits)]
+    drawn = sums[:, len(hits) :] if gaps.any() else np.full_like(right, rows)
     return np.divide(right, drawn, out=np.full_like(right, np.nan), where=drawn > 0)
 
 

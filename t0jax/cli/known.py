@@ -34,9 +34,9 @@ def _expected(universe: "Universe", split: str) -> dict[str, Any]:
 
     groups: dict[str, list[PromptedTask]] = {}
     for mixture in MIXTURES:
-        tasks = universe.mixture_tasks(mixture)
-        origins = origins_of(tasks)
-        for task in tasks:
+        scored = universe.mixture_tasks(mixture)
+        origins = origins_of(scored)
+        for task in scored:
             groups.setdefault(origins[task.name].dataset, []).append(task)
     expected = {}
     for dataset, tasks in groups.items():

@@ -84,8 +84,7 @@ def _drawn(section: Section) -> str:
     body = "".join(
         f"<tr>{''.join(_cell(cell, n, section.names) for n, cell in enumerate(line))}</tr>" for line in section.lines
     )
-    caption = f"<caption>{clean(section.title)}</caption>"
-    table = _scroll(section.title, f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    table = _scroll(section.title, f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
     if section.is_detail:
         table = f"<details><summary>{len(section.lines):,} lines</summary>{table}</details>"
     return _section(section.title, table + (f'<div class="after">{_list(section.notes)}</div>' if section.notes else ""))

@@ -43,7 +43,7 @@ PAGE = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink)}
 body{font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-main{max-width:1064px;margin:0 auto;padding:40px 24px 64px}
+main{max-width:1200px;margin:0 auto;padding:40px 24px 64px}
 h1{font-size:28px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em;overflow-wrap:anywhere}
 h2{font-size:18px;margin:40px 0 12px}
 p{margin:0 0 10px;max-width:76ch}

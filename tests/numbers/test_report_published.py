@@ -180,5 +180,5 @@ def test_the_mean_over_datasets_may_tell_what_one_cannot():
 
 
 def test_an_unknown_model_is_answered_with_the_nearest():
-    with pytest.raises(InputError, match="No numbers of 'T0-3B' are known. Did you mean T0_3B"):
+    with pytest.raises(InputError, match=r"No numbers of 'T0-3B' are known\. Did you mean T0_3B"):
         published.published_of("T0-3B")

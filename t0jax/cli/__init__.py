@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "train a T5 on a mixture",
     "eval": "score every wording by rank classification",
     "report": "accuracy per wording, median and spread per dataset",
+    "select": "the checkpoint of a run that is best on its training datasets' validation rows",
     "infer": "answer prompts: rank choices or generate",
     "convert": "a checkpoint from t0jax's, t5x's or Hugging Face's form into another",
     "inspect": "what a checkpoint holds, in any form",

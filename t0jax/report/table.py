@@ -32,19 +32,32 @@ def print_table(
     console: Console | None = None,
 ) -> None:
     """Print `notes`, one line a dataset (baselines, comparisons, median, IQR, interval, verdict), and the sections."""
-    if console is None:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=PLAIN_WIDTH)
-    for note in notes:
-        console.print(note, style="yellow", markup=False, highlight=False)
+    console = console or _console()
+    _print_warnings(notes, console)
     overview = outcomes_section(outcomes, comparisons)
     console.print(_table(overview if console.width >= FULL_WIDTH else _without(overview, SPARED), title))
+    print_sections(sections, console=console)
+
+
+def print_sections(sections: Iterable[Section], *, notes: Sequence[str] = (), console: Console | None = None) -> None:
+    """Print `notes`, and each section with its own."""
+    console = console or _console()
+    _print_warnings(notes, console)
     for section in sections:
         console.print()
         console.print(_table(section, section.title))
         for note in section.notes:
             console.print(Padding(escape(note), (0, 0, 0, 2)), style="dim", highlight=False)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def _print_warnings(notes: Iterable[str], console: Console) -> None:
+    for note in notes:
+        console.print(note, style="yellow", markup=False, highlight=False)
 
 
 def json_lines(

@@ -62,6 +62,8 @@ def test_median_mean_and_quartiles_over_wordings():
     assert (outcome.q1, outcome.q3) == (pytest.approx(0.25), pytest.approx(0.5))
     assert [wording.accuracy for wording in outcome.wordings] == [0.1, 0.3, 0.4, 0.8]
     assert (outcome.majority, outcome.random, outcome.rows) == (1.0, 0.5, 10)
+    assert (outcome.worst, outcome.spread) == (0.1, pytest.approx(0.7))
+    assert outcome.mean_low < outcome.mean < outcome.mean_high
 
 
 def test_a_wording_that_does_not_apply_to_a_row_leaves_a_gap():

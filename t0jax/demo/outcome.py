@@ -12,6 +12,7 @@ from t0jax.report.comparison import Mark
 from t0jax.report.evaluation import Evaluation, compare, read_evaluation
 from t0jax.report.page import page
 from t0jax.report.table import print_table
+from t0jax.report.whole import Known, report
 
 NOTES = (
     "The rows are generated: a closed world of 24 people, 18 causes with their effects, 18 things and six kinds of facts, "
@@ -43,7 +44,8 @@ def present(place: Path, name: str, scores: Mapping[str, Path], *, rows: Path, s
     outcomes = evaluations[0].outcomes
     title = f"Unseen tasks, generated rows, after training on others ({titles[name]})"
     facts = _facts(evaluations[0], seed)
-    write_whole(place, page(title, outcomes, comparisons=comparisons, notes=NOTES, facts=facts))
+    sections = report(evaluations, Known({}, {})).sections
+    write_whole(place, page(title, outcomes, comparisons=comparisons, notes=NOTES, facts=facts, sections=sections))
     narrow = {label: marks for label, marks in comparisons.items() if label != WITH_OVERLAP}
     print_table(outcomes, comparisons=narrow, title=title)
 

@@ -46,7 +46,7 @@ def differences(first: Evaluation, other: Evaluation) -> tuple[tuple[Difference,
     found, said = [], []
     shared = {outcome.dataset for outcome in other.outcomes}
     for dataset in (outcome.dataset for outcome in first.outcomes if outcome.dataset in shared):
-        one = _difference(dataset, *_matched(first.tasks(dataset), other.tasks(dataset)))
+        one = difference(dataset, *_matched(first.tasks(dataset), other.tasks(dataset)))
         if isinstance(one, str):
             said.append(f"{first.label} and {other.label} are not compared on {dataset}: {one}")
         else:
@@ -64,7 +64,8 @@ def _matched(first: Scores, other: Scores) -> tuple[Scores, Scores]:
     return first, other
 
 
-def _difference(dataset: str, first: Scores, other: Scores) -> Difference | str:
+def difference(dataset: str, first: Scores, other: Scores) -> Difference | str:
+    """The difference of two groups of wordings on their common rows, or why there is none."""
     all_rows = [np.unique(np.concatenate([task.examples for task in scores.values()])) for scores in (first, other)]
     rows = np.intersect1d(all_rows[0], all_rows[1])
     if not rows.size:

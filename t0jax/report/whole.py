@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from t0jax.report import agreement, calibration, paired, published, wordings
+from t0jax.report import agreement, calibration, controls, paired, published, wordings
 from t0jax.report.comparison import Comparisons
 from t0jax.report.completeness import Expected, gaps
 from t0jax.report.evaluation import Evaluation, compare
 from t0jax.report.section import Section
+
+Further = dict[str, dict[str, Any]]
+"""By dataset, what JSON says besides the outcome."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,7 @@ class Report:
     warnings: tuple[str, ...]
     comparisons: Comparisons
     sections: tuple[Section, ...]
-    further: Mapping[str, Mapping[str, Any]]
-    """By dataset, what JSON says besides the outcome."""
+    further: Further
 
 
 def report(evaluations: Sequence[Evaluation], known: Known, model: str | None = None) -> Report:
@@ -39,54 +41,72 @@ def report(evaluations: Sequence[Evaluation], known: Known, model: str | None = 
     warnings = [note for evaluation in evaluations for note in evaluation.warnings]
     warnings += [f"{e.label}: {what}" for e in evaluations if (what := gaps(e.outcomes, known.expected))]
     comparisons = compare(evaluations)
-    further: dict[str, dict[str, Any]] = defaultdict(dict)
+    further: Further = defaultdict(dict)
     sections: list[Section] = []
     if model is not None:
-        found = published.reproductions(first, published.published_of(model), known.expected)
-        sections += published.sections(found, model)
-        means = [{**asdict(one), "verdict": one.verdict} for one in published.overall(found)]
-        for line in found:
-            for dataset in published.ROUNDS.get(line.published.dataset, (line.published.dataset,)):
-                further[dataset].setdefault("published", []).append(line.as_json())
-                further[dataset]["published_overall"] = means
-        if not found:
+        sections += _published(first, known, model, further)
+        if not sections:
             warnings.append(f"{first.label}: no dataset of it is among the published numbers of {model}")
     for other in others:
         differences, said = paired.differences(first, other)
         warnings += said
-        if differences:
-            sections.append(paired.section(differences, (first.label, other.label)))
-        for difference in differences:
-            row = {**asdict(difference), "difference": difference.difference, "verdict": difference.verdict}
-            further[difference.dataset].setdefault("differences", {})[other.label] = row
-    sections += _of_wordings(first, known, further)
+        sections += _differences(differences, (first.label, other.label), further)
+    sections += [*_controls(first, further), *_agreement(first, further), *_properties(first, known)]
+    sections += [*_calibration(first, further), *_effects(first, known, further)]
     for outcome in first.outcomes:
         further[outcome.dataset]["warnings"] = warnings
     return Report(first, tuple(warnings), comparisons, tuple(sections), further)
 
 
-def _of_wordings(first: Evaluation, known: Known, further: dict[str, dict[str, Any]]) -> list[Section]:
-    """What the wording did."""
-    effects, agreed = wordings.effects(first), agreement.agreements(first)
-    associated = wordings.associations(first, known.properties)
-    calibrated, left_out = calibration.calibrations(first)
-    for effect in effects:
-        row = {**asdict(effect), "verdict": effect.verdict, "properties": dict(known.properties.get(effect.task, {}))}
-        further[effect.dataset].setdefault("effects", []).append(row)
-    for one in agreed:
+def _published(first: Evaluation, known: Known, model: str, further: Further) -> list[Section]:
+    found = published.reproductions(first, published.published_of(model), known.expected)
+    means = [{**asdict(one), "verdict": one.verdict} for one in published.overall(found)]
+    for line in found:
+        for dataset in published.ROUNDS.get(line.published.dataset, (line.published.dataset,)):
+            further[dataset].setdefault("published", []).append(line.as_json())
+            further[dataset]["published_overall"] = means
+    return published.sections(found, model)
+
+
+def _differences(found: Sequence[paired.Difference], labels: tuple[str, str], further: Further) -> list[Section]:
+    for one in found:
+        row = {**asdict(one), "difference": one.difference, "verdict": one.verdict}
+        further[one.dataset].setdefault("differences", {})[labels[1]] = row
+    return [paired.section(found, labels)] if found else []
+
+
+def _controls(first: Evaluation, further: Further) -> list[Section]:
+    found = controls.controls(first)
+    for one in found:
+        row = {**asdict(one.difference), "difference": one.difference.difference, "verdict": one.difference.verdict}
+        further[one.dataset].setdefault("controls", {})[one.kind] = row
+    return [controls.section(found)] if found else []
+
+
+def _agreement(first: Evaluation, further: Further) -> list[Section]:
+    found = agreement.agreements(first)
+    for one in found:
         further[one.dataset]["agreement"] = {**asdict(one), "flipping": one.flipping}
-    for corrected in calibrated:
-        further[corrected.dataset]["calibration"] = {**asdict(corrected), "gain": corrected.gain}
-    made = []
-    if agreed:
-        made.append(agreement.section(agreed))
-    if associated:
-        made.append(wordings.associations_section(associated))
-    elif known.why_no_properties:
-        title = "Which properties of wordings go with accuracy"
-        made.append(Section(title, ("property of a wording",), (), (known.why_no_properties,)))
-    if calibrated:
-        made.append(calibration.section(calibrated, left_out))
-    if effects:
-        made.append(wordings.effects_section(effects))
-    return made
+    return [agreement.section(found)] if found else []
+
+
+def _properties(first: Evaluation, known: Known) -> list[Section]:
+    if found := wordings.associations(first, known.properties):
+        return [wordings.associations_section(found)]
+    notes = (known.why_no_properties,)
+    return [Section(wordings.ASSOCIATIONS, ("property of a wording",), (), notes)] if known.why_no_properties else []
+
+
+def _calibration(first: Evaluation, further: Further) -> list[Section]:
+    found, left_out = calibration.calibrations(first)
+    for one in found:
+        further[one.dataset]["calibration"] = {**asdict(one), "gain": one.gain}
+    return [calibration.section(found, left_out)] if found else []
+
+
+def _effects(first: Evaluation, known: Known, further: Further) -> list[Section]:
+    found = wordings.effects(first)
+    for one in found:
+        row = {**asdict(one), "verdict": one.verdict, "properties": dict(known.properties.get(one.task, {}))}
+        further[one.dataset].setdefault("effects", []).append(row)
+    return [wordings.effects_section(found)] if found else []

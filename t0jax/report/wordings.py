@@ -12,6 +12,7 @@ from t0jax.report.comparison import percentage
 from t0jax.report.evaluation import Evaluation
 from t0jax.report.section import Section, points, points_range
 
+ASSOCIATIONS = "Which properties of wordings go with accuracy"
 PERMUTATIONS = 2000
 Properties = Mapping[str, Mapping[str, float]]
 """Task -> name of a property -> its value: 1 or 0 for what a wording does or not, else a number, as of words."""
@@ -136,4 +137,4 @@ def associations_section(found: Sequence[Association]) -> Section:
         "dealt out anew among the wordings of each dataset. Wordings differ in much else, so this shows no cause.",
     )
     columns = ("property of a wording", "datasets", "correlation", "with less without", "p")
-    return Section("Which properties of wordings go with accuracy", columns, tuple(lines), notes)
+    return Section(ASSOCIATIONS, columns, tuple(lines), notes)

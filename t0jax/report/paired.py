@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import hypot
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,8 @@ class Difference:
     """Rows that only one of the two evaluated."""
     first: float
     other: float
+    spreads: tuple[float, float]
+    """The interquartile range over wordings of the first and of the other."""
     low: float
     high: float
 
@@ -42,8 +45,9 @@ class Difference:
 
 
 def differences(first: Evaluation, other: Evaluation) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
-    """Every dataset of both, and of those that cannot be compared, why."""
-    found, said = [], []
+    """Every dataset of both; and what to know of them first: which cannot be compared and why, which are so in part."""
+    found: list[Difference] = []
+    said: list[str] = []
     shared = {outcome.dataset for outcome in other.outcomes}
     for dataset in (outcome.dataset for outcome in first.outcomes if outcome.dataset in shared):
         one = difference(dataset, *_matched(first.tasks(dataset), other.tasks(dataset)))
@@ -51,6 +55,10 @@ def differences(first: Evaluation, other: Evaluation) -> tuple[tuple[Difference,
             said.append(f"{first.label} and {other.label} are not compared on {dataset}: {one}")
         else:
             found.append(one)
+    if fewer := [f"{one.dataset} ({one.left_out:,})" for one in found if one.left_out]:
+        said.append(
+            f"{first.label} and {other.label} did not score the same rows, those of only one are left out: {', '.join(fewer)}"
+        )
     return tuple(found), tuple(said)
 
 
@@ -88,8 +96,25 @@ def difference(dataset: str, first: Scores, other: Scores) -> Difference | str:
         left_out=len(np.union1d(all_rows[0], all_rows[1])) - len(rows),
         first=float(np.median(accuracies[: len(first)])),
         other=float(np.median(accuracies[len(first) :])),
+        spreads=(_spread(accuracies[: len(first)]), _spread(accuracies[len(first) :])),
         low=low,
         high=high,
+    )
+
+
+def _spread(accuracies: np.ndarray) -> float:
+    return float(np.subtract(*np.percentile(accuracies, [75, 25])))
+
+
+def overview(found: Sequence[Difference]) -> str:
+    """How many datasets differ, and the mean difference; the arms of its interval add up as those of independent means."""
+    higher, smaller = sum(one.difference > 0 for one in found), sum(one.spreads[0] < one.spreads[1] for one in found)
+    mean, n = float(np.mean([one.difference for one in found])), len(found)
+    down, up = (hypot(*arms) / n for arms in zip(*((o.difference - o.low, o.high - o.difference) for o in found), strict=True))
+    return (
+        f"Higher on {higher} of {n} datasets ({sum(one.verdict == 'higher' for one in found)} by the interval), lower by the "
+        f"interval on {sum(one.verdict == 'lower' for one in found)}; the IQR over wordings is smaller on {smaller}. The mean "
+        f"difference is {points(mean)} points ({points_range(mean - down, mean + up)})."
     )
 
 
@@ -113,17 +138,17 @@ def section(found: Sequence[Difference], labels: tuple[str, str]) -> Section:
             percentage(one.other),
             points(one.difference),
             points_range(one.low, one.high),
+            " | ".join(map(percentage, one.spreads)),
             one.verdict,
         )
         for one in found
     ]
     notes = [
+        overview(found),
         f"The median of {labels[0]} less that of {labels[1]}, in points, on rows of both. The interval draws the same rows for "
-        "both, so it is narrower than those of the two medians suggest. Over many datasets one in twenty differs by chance."
+        "both, so it is narrower than those of the two medians suggest. Over many datasets one in twenty differs by chance.",
     ]
     if others := [one.dataset for one in found if not one.is_same_wordings]:
         notes.append(f"The two have no wording in common on {', '.join(others)}: all wordings of each are compared.")
-    if fewer := [f"{one.dataset} ({one.left_out:,})" for one in found if one.left_out]:
-        notes.append(f"Rows that only one of the two evaluated are left out: {', '.join(fewer)}.")
-    columns = ("dataset", "wordings", "rows", *labels, "difference", "95 % interval", labels[0])
+    columns = ("dataset", "wordings", "rows", *labels, "difference", "95 % interval", "IQRs", labels[0])
     return Section(f"{labels[0]} less {labels[1]}", columns, tuple(lines), tuple(notes))

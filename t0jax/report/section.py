@@ -18,7 +18,7 @@ class Section:
 
 def points(difference: float) -> str:
     """A difference of shares in percentage points, with its sign: `0.0123` as `+1.2`."""
-    return f"{100 * difference:+.1f}"
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"  # + 0.0: no -0.0
 
 
 def points_range(low: float, high: float) -> str:

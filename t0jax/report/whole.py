@@ -45,8 +45,7 @@ def report(evaluations: Sequence[Evaluation], known: Known, model: str | None = 
     sections: list[Section] = []
     if model is not None:
         sections += _published(first, known, model, further)
-        if not sections:
-            warnings.append(f"{first.label}: no dataset of it is among the published numbers of {model}")
+        warnings += _not_evaluated(first, model)
     for other in others:
         differences, said = paired.differences(first, other)
         warnings += said
@@ -66,6 +65,18 @@ def _published(first: Evaluation, known: Known, model: str, further: Further) ->
             further[dataset].setdefault("published", []).append(line.as_json())
             further[dataset]["published_overall"] = means
     return published.sections(found, model)
+
+
+def _not_evaluated(first: Evaluation, model: str) -> list[str]:
+    """That published numbers have no counterpart, of the evaluations that T0 made: held out, and bias."""
+    lines = published.published_of(model)
+    there = {outcome.dataset for outcome in first.outcomes}
+    splits = {line.split for line in lines if there & set(published.ROUNDS.get(line.dataset, (line.dataset,)))}
+    if not splits:
+        return [f"{first.label}: no dataset of it is among the published numbers of {model}"]
+    wanted = dict.fromkeys(line.dataset for line in lines if line.split in splits and line.dataset not in published.ROUNDS)
+    lacking = [name for name in wanted if name not in there]
+    return [f"{first.label}: published for {model}, but not evaluated: {', '.join(lacking)}"] if lacking else []
 
 
 def _differences(found: Sequence[paired.Difference], labels: tuple[str, str], further: Further) -> list[Section]:

@@ -72,6 +72,12 @@ def test_what_is_missing_is_said_first_in_every_form(evaluation, tmp_path, capsy
     assert all(len(json.loads(line)["warnings"]) == 4 for line in captured.out.splitlines())
 
 
+def test_published_datasets_that_were_not_evaluated_are_named_first(evaluation, capsys):
+    captured = say(capsys, evaluation, "--json", "--published=T0_3B")
+    assert "published for T0_3B, but not evaluated: super_glue/cb, anli/r1" in captured.err
+    assert "crows_pairs" not in captured.err  # of another evaluation, on test rows
+
+
 def test_json_holds_what_the_page_says(evaluation, tmp_path, capsys):
     lines = say(capsys, evaluation, f"again={evaluation}", "--json", "--published=T0").out.splitlines()
     rte, hostile = map(json.loads, lines)

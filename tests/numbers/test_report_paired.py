@@ -53,7 +53,8 @@ def test_a_small_gain_on_every_row_alike_shows_though_the_medians_intervals_over
 def test_rows_and_wordings_of_only_one_run_are_left_out_and_counted(read):
     tasks = made_evaluation.noisy([0.5, 0.7, 0.9], rows=100)
     fewer = {n: first_rows(tasks[n], 60) for n in (0, 1)}
-    (one,), _ = paired.differences(read("a", tasks), read("b", fewer))
+    (one,), said = paired.differences(read("a", tasks), read("b", fewer))
+    assert said == ("a and b did not score the same rows, those of only one are left out: rte (40)",)
     assert (one.rows, one.left_out, one.wordings, one.is_same_wordings) == (60, 40, (2, 2), True)
     assert one.difference == 0
 
@@ -64,6 +65,19 @@ def test_runs_without_a_common_wording_are_compared_with_all_of_each(read):
     (one,), _ = paired.differences(read("a", first), read("b", other))
     assert (one.is_same_wordings, one.wordings, one.verdict) == (False, (2, 1), "higher")
     assert "no wording in common on rte" in " ".join(paired.section([one], ("a", "b")).notes)
+
+
+def test_the_overview_counts_datasets_as_t0_s_paper_does():
+    about = {"wordings": (5, 5), "is_same_wordings": True, "rows": 9, "left_out": 0, "first": 0.5}
+    ones = [
+        paired.Difference(dataset="a", other=0.4, spreads=(0.1, 0.2), low=0.05, high=0.15, **about),
+        paired.Difference(dataset="b", other=0.45, spreads=(0.1, 0.1), low=-0.05, high=0.15, **about),
+        paired.Difference(dataset="c", other=0.65, spreads=(0.3, 0.1), low=-0.25, high=-0.05, **about),
+    ]
+    said = paired.overview(ones)
+    assert "Higher on 2 of 3 datasets (1 by the interval), lower by the interval on 1" in said
+    assert "IQR over wordings is smaller on 1" in said
+    assert "mean difference is +0.0 points (-5.0 to +5.0)" in said  # root of (5² + 10² + 10²) / 3
 
 
 def test_rows_with_other_right_answers_are_not_compared(read):

@@ -10,6 +10,7 @@ from t0jax.errors import InputError
 
 SOURCES = ("local", "tfds", "hub", "p3")
 """Where rows can come from: t0jax/data/sources has a file for each."""
+LossNormalizingFactor = Literal["NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE"]
 
 
 def _matches(value: Any, kind: Any) -> bool:
@@ -213,8 +214,10 @@ class TrainConfig(Checked):
     """Each batch is computed in this many parts whose gradients are summed in float32."""
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
-    loss_normalizing_factor: float | None = None
-    """None: the loss is the sum over target tokens, as in t5x; else that sum divided by this number."""
+    loss_normalizing_factor: float | LossNormalizingFactor | None = None
+    """None: the loss is the sum over target tokens, as in t5x; else that sum divided by this number, or by one of the batch's
+    (t5x's SpecialLossNormalizingFactor): its real target tokens, all its target positions, or first each sequence's by its own
+    tokens and then the sum by the sequences."""
     checkpoint_period: int = 1000
     checkpoints_to_keep: int | None = None
     stats_period: int = 100
@@ -231,7 +234,7 @@ class TrainConfig(Checked):
         self._require(self.z_loss >= 0, "z_loss", "at least 0")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         factor = self.loss_normalizing_factor
-        self._require(factor is None or factor > 0, "loss_normalizing_factor", "None or above 0")
+        self._require(not isinstance(factor, int | float) or factor > 0, "loss_normalizing_factor", "None or above 0")
 
     def last_step(self, begun: int = 0) -> int:
         """The step at which a run that began at step `begun` ends."""

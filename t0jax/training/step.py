@@ -16,6 +16,8 @@ from t0jax.model.parameters import abstract_parameters, init_parameters, logical
 from t0jax.model.t5 import T5
 from t0jax.optimizer import adafactor, learning_rate, optimizer_logical_axes
 
+TOKEN_SHARES = "decoder_token_shares"
+"""(B, T) float32: of a part of a batch, what its target tokens count in the loss of the whole."""
 Metrics = dict[str, Float[Array, ""]]
 Step = Callable[["State", Any, Key[Array, ""]], tuple["State", Metrics]]
 
@@ -86,36 +88,58 @@ def token_losses(
     return (1 - label_smoothing - low) * gold + low * everything - entropy, log_z
 
 
+def token_shares(train: TrainConfig, batch: Any) -> Float[Array, "B T"]:
+    """What the cost of each target token counts in the loss of the whole batch: its weight by `loss_normalizing_factor`."""
+    weights, factor = batch["decoder_loss_weights"].astype(jnp.float32), train.loss_normalizing_factor
+    if factor is None:
+        return weights
+    if factor == "NUM_REAL_TARGET_TOKENS":
+        return weights / jnp.maximum(weights.sum(), 1e-9)
+    if factor == "NUM_TOTAL_TARGET_TOKENS":
+        return weights / weights.size
+    if factor == "AVERAGE_PER_SEQUENCE":
+        segments = batch["decoder_segment_ids"]
+        of_sequence = jnp.einsum("bts,bs->bt", (segments[:, :, None] == segments[:, None]).astype(jnp.float32), weights)
+        shares = jnp.where(of_sequence > 0, weights / of_sequence, 0.0)
+        return shares / jnp.maximum(shares.sum(), 1e-9)
+    return weights / factor
+
+
 def loss(
     model: T5, train: TrainConfig, params: Any, batch: Any, dropout_key: Key[Array, ""] | None
 ) -> tuple[Float[Array, ""], Metrics]:
-    """t5x's loss: the sum over target tokens of cross-entropy + z_loss * log(Z)^2, over a factor when one is set.
+    """t5x's loss: the sum over target tokens of cross-entropy + z_loss * log(Z)^2, each by its share (see `token_shares`).
 
-    The metrics are sums over target tokens. No key: no dropout.
+    A part of a batch has the shares of the whole in `TOKEN_SHARES`. The metrics are sums over target tokens. No key: no
+    dropout.
     """
     rngs = None if dropout_key is None else {"dropout": dropout_key}
     logits = model.apply({"params": params}, batch, deterministic=dropout_key is None, rngs=rngs)
     targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"].astype(jnp.float32)
     entropies, log_z = token_losses(logits, targets, train.label_smoothing)
-    z_loss = jnp.sum(train.z_loss * jnp.square(log_z) * weights)
-    total = jnp.sum(entropies * weights) + z_loss
+    z_losses = train.z_loss * jnp.square(log_z)
+    shares = batch[TOKEN_SHARES] if TOKEN_SHARES in batch else token_shares(train, batch)
     is_right = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
     sums = {
-        "loss": total,
-        "z_loss": z_loss,
+        "loss": jnp.sum((entropies + z_losses) * weights),
+        "z_loss": jnp.sum(z_losses * weights),
         "accuracy": jnp.sum(is_right * weights),
         "target_tokens": jnp.sum(weights),
         "input_tokens": jnp.sum((batch["encoder_segment_ids"] > 0).astype(jnp.float32)),
     }
-    return total / (train.loss_normalizing_factor or 1.0), sums
+    return jnp.sum((entropies + z_losses) * shares), sums
 
 
 def gradients(model: T5, train: TrainConfig, params: Any, batch: Any, key: Key[Array, ""] | None) -> tuple[Any, Metrics]:
-    """Gradients of `loss` over the whole batch and its metrics, computed in `train.microbatches` parts, summed in float32."""
+    """Gradients of `loss` over the whole batch and its metrics, computed in `train.microbatches` parts, summed in float32.
+
+    Factors of the batch are the whole batch's, so that the parts change nothing; t5x takes each part's own.
+    """
     differentiate = jax.grad(lambda params, part, key: loss(model, train, params, part, key), has_aux=True)
     parts = train.microbatches
     if parts == 1:
         return differentiate(params, batch, key)
+    batch = {**batch, TOKEN_SHARES: token_shares(train, batch)}
 
     def split(rows: Array) -> Array:
         """Part m has the rows m, m + parts, ...: every device keeps its own rows."""

@@ -84,6 +84,10 @@ class ModelConfig(Checked):
     scan_layers: bool = True
     remat: Literal["none", "minimal", "full"] = "none"
     """What the backward pass recomputes: nothing, all but the matmuls, or the whole layer."""
+    adapter: Literal["none", "ia3", "lora"] = "none"
+    """Train only this beside frozen weights (t0jax/model/adapters.py); none: train the weights."""
+    adapter_rank: int = 4
+    """Of lora: the columns of lora_a."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,6 +98,9 @@ class ModelConfig(Checked):
         self._require(self.relpos_buckets > 0 and self.relpos_buckets % 4 == 0, "relpos_buckets", "a multiple of 4 above 0")
         half = self.relpos_buckets // 2
         self._require(self.relpos_max_distance > half, "relpos_max_distance", f"above {half}, half the buckets")
+        narrowest = min(self.emb_dim, self.mlp_dim, self.num_heads * self.head_dim)
+        fits = self.adapter != "lora" or 0 < self.adapter_rank <= narrowest
+        self._require(fits, "adapter_rank", f"above 0 and at most {narrowest}, the width of the narrowest kernel")
         known = all(name in ("gelu", "relu", "linear") for name in self.mlp_activations)
         self._require(known and bool(self.mlp_activations), "mlp_activations", "of 'gelu', 'relu' and 'linear'")
 

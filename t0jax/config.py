@@ -10,6 +10,7 @@ from t0jax.errors import InputError
 
 SOURCES = ("local", "tfds", "hub", "p3")
 """Where rows can come from: t0jax/data/sources has a file for each."""
+LossNormalizingFactor = Literal["NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE"]
 
 
 def _matches(value: Any, kind: Any) -> bool:
@@ -83,6 +84,10 @@ class ModelConfig(Checked):
     scan_layers: bool = True
     remat: Literal["none", "minimal", "full"] = "none"
     """What the backward pass recomputes: nothing, all but the matmuls, or the whole layer."""
+    adapter: Literal["none", "ia3", "lora"] = "none"
+    """Train only this beside frozen weights (t0jax/model/adapters.py); none: train the weights."""
+    adapter_rank: int = 4
+    """Of lora: the columns of lora_a."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,6 +98,9 @@ class ModelConfig(Checked):
         self._require(self.relpos_buckets > 0 and self.relpos_buckets % 4 == 0, "relpos_buckets", "a multiple of 4 above 0")
         half = self.relpos_buckets // 2
         self._require(self.relpos_max_distance > half, "relpos_max_distance", f"above {half}, half the buckets")
+        narrowest = min(self.emb_dim, self.mlp_dim, self.num_heads * self.head_dim)
+        fits = self.adapter != "lora" or 0 < self.adapter_rank <= narrowest
+        self._require(fits, "adapter_rank", f"above 0 and at most {narrowest}, the width of the narrowest kernel")
         known = all(name in ("gelu", "relu", "linear") for name in self.mlp_activations)
         self._require(known and bool(self.mlp_activations), "mlp_activations", "of 'gelu', 'relu' and 'linear'")
 
@@ -213,8 +221,10 @@ class TrainConfig(Checked):
     """Each batch is computed in this many parts whose gradients are summed in float32."""
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
-    loss_normalizing_factor: float | None = None
-    """None: the loss is the sum over target tokens, as in t5x; else that sum divided by this number."""
+    loss_normalizing_factor: float | LossNormalizingFactor | None = None
+    """None: the loss is the sum over target tokens, as in t5x; else that sum divided by this number, or by one of the batch's
+    (t5x's SpecialLossNormalizingFactor): its real target tokens, all its target positions, or first each sequence's by its own
+    tokens and then the sum by the sequences."""
     checkpoint_period: int = 1000
     checkpoints_to_keep: int | None = None
     stats_period: int = 100
@@ -231,7 +241,7 @@ class TrainConfig(Checked):
         self._require(self.z_loss >= 0, "z_loss", "at least 0")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         factor = self.loss_normalizing_factor
-        self._require(factor is None or factor > 0, "loss_normalizing_factor", "None or above 0")
+        self._require(not isinstance(factor, int | float) or factor > 0, "loss_normalizing_factor", "None or above 0")
 
     def last_step(self, begun: int = 0) -> int:
         """The step at which a run that began at step `begun` ends."""

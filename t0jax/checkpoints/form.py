@@ -35,6 +35,8 @@ class Form:
     """Whether the layers of a stack lie in one array."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the model's config, what the form says beside its tensors."""
+    adapter: Mapping[str, Tensor] = field(default_factory=dict)
+    """What an adapter's checkpoint itself holds; `parameters` are those of its base with the adapter merged in."""
 
     @property
     def model(self) -> ModelConfig:

@@ -3,6 +3,7 @@
 from etils import epath
 
 from t0jax.checkpoints import whole
+from t0jax.checkpoints.adapted import adapted_form, base_path
 from t0jax.checkpoints.form import Form
 from t0jax.checkpoints.from_hf import CONFIG, hf_form, is_hf
 from t0jax.checkpoints.from_orbax import own_form, t5x_orbax_form
@@ -48,12 +49,23 @@ def _exists(place: epath.Path) -> bool:
 def _form_at(folder: epath.Path) -> Form | None:
     """The checkpoint that a folder itself is; None where it is none."""
     if (folder / whole.COMMIT_FILE).exists() and (folder / "params").is_dir():
-        return own_form(folder)
+        own = own_form(folder)
+        return adapted_form(own, _base_of(folder)) if (folder / whole.BASE).exists() else own
     if (folder / "state" / "_METADATA").exists():
         return t5x_orbax_form(folder)
     if (folder / INDEX).exists() and (folder / INDEX).is_file():
         return native_form(folder)
     return hf_form(folder) if is_hf(folder) else None
+
+
+def _base_of(folder: epath.Path) -> Form:
+    path = base_path(folder)
+    try:
+        return open_form(path)
+    except InputError as error:
+        raise InputError(
+            f"{folder} is an adapter, and its base cannot be opened: {error} Or write its new place into {folder / whole.BASE}."
+        ) from error
 
 
 def _steps(folder: epath.Path) -> list[int]:

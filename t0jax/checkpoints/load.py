@@ -34,7 +34,7 @@ def restore_state(form: Form, model: ModelConfig, like: S) -> S:
 
 
 def _lies_as(form: Form, model: ModelConfig) -> bool:
-    return form.kind == "orbax" and form.is_stacked == model.scan_layers
+    return form.kind == "orbax" and form.is_stacked == model.scan_layers and not form.adapter
 
 
 def read_parameters(form: Form, model: ModelConfig, like: Any) -> Any:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from t0jax.config import ModelConfig
+from t0jax.model.adapters import without_adapter
 from t0jax.model.parameters import parameter_table
 
 _NAMES: tuple[tuple[str, str, bool], ...] = (
@@ -79,7 +80,7 @@ def scanned(name: str) -> tuple[str, int | None]:
 
 def shapes_of(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """The shape of every parameter of a model, by t5x's unscanned names."""
-    table = parameter_table(dataclasses.replace(config, scan_layers=False))
+    table = parameter_table(dataclasses.replace(without_adapter(config), scan_layers=False))
     return {"/".join(path): leaf.shape for path, leaf in table.items()}
 
 

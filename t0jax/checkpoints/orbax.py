@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import warnings
+from collections.abc import Mapping
 from typing import Any, Protocol, Self, TypeVar
 
 import jax
@@ -74,10 +75,13 @@ class Checkpoints:
         """The steps of the whole checkpoints, rising."""
         return whole.steps(self.model_dir)
 
-    def save(self, step: int, state: TrainState, position: Position, config_text: str) -> None:
-        """Begin to save; returns once the state may change. An InputError where this or the last save cannot be written."""
+    def save(self, step: int, state: TrainState, position: Position, texts: Mapping[str, str]) -> None:
+        """Begin to save, with `texts` by their names; returns once the state may change.
+
+        An InputError where this or the last save cannot be written.
+        """
         self.wait()
-        self._handler.texts = {"position.json": json.dumps(_union_over_hosts(position)), "config.gin": config_text}
+        self._handler.texts = {"position.json": json.dumps(_union_over_hosts(position)), **texts}
         trees = {"params": state.params, "optimizer": {"step": state.step, "opt_state": state.opt_state}}
         items = _Items(**{name: ocp.args.StandardSave(tree) for name, tree in trees.items()})
         self._saving = step

@@ -13,7 +13,9 @@ COMMIT_FILE = "commit_success.txt"
 """Orbax writes it last, then renames; a store without renaming has only this to tell a whole checkpoint by."""
 MANIFEST = "files.json"
 """Every file of a checkpoint with its bytes, so that damage after the fact is noticed before anything is read."""
-_ORBAX_WRITES_LATER = "_CHECKPOINT_METADATA"
+BASE = "base.json"
+"""Beside an adapter: which checkpoint it belongs to. Where that has moved to may be written into it."""
+_NOT_LISTED = ("_CHECKPOINT_METADATA", BASE)  # Orbax writes its own later
 _NAME = re.compile(r"checkpoint_(\d+)")
 
 
@@ -71,7 +73,7 @@ def _files(folder: epath.Path) -> Iterator[epath.Path]:
 def write_manifest(folder: epath.Path) -> None:
     """List every file below `folder` with its bytes in its files.json."""
     names = {str(path.relative_to(folder)): path for path in _files(folder)}
-    files = {name: path.stat().length for name, path in names.items() if name != _ORBAX_WRITES_LATER}
+    files = {name: path.stat().length for name, path in names.items() if name not in _NOT_LISTED}
     (folder / MANIFEST).write_text(json.dumps(files, indent=0, sort_keys=True))
 
 

@@ -42,7 +42,7 @@ def describe(form: "Form") -> dict[str, Any]:
     check_model(form, model, is_own=True)
     dtypes = sorted({tensor.dtype.name for tensor in form.parameters.values()})
     fields = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
-    training_only = ("dropout_rate", "dtype", "scan_layers", "remat")
+    training_only = ("dropout_rate", "dtype", "scan_layers", "remat", "adapter", "adapter_rank")
     return {
         "path": str(form.path),
         "layout": form.layout,

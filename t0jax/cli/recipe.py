@@ -17,6 +17,7 @@ from t0jax.street import gin_folder
 MACROS: Mapping[str, tuple[tuple[str, str], ...]] = {
     name: tuple(tuple(field.split(".")) for field in fields.split())  # type: ignore[misc]
     for name, fields in {
+        "ADAPTER": "model.adapter",
         "ALLOW_HELD_OUT": "train.allow_held_out",
         "BATCH_SIZE": "data.batch_size",
         "CACHE_DIR": "data.cache_dir",

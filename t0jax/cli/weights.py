@@ -12,6 +12,7 @@ from t0jax.config import Run
 from t0jax.data.vocabulary import Vocabulary
 from t0jax.errors import InputError
 from t0jax.mesh import check_divides, constrain_to, make_mesh, sharding_of
+from t0jax.model.adapters import without_adapter
 from t0jax.model.parameters import abstract_parameters, init_parameters, logical_axes
 from t0jax.model.t5 import T5
 
@@ -32,18 +33,18 @@ class OpenModel:
 
 def open_model(run: Run) -> OpenModel:
     """Restore the parameters of `checkpoint_path`; without one, those that training from `random_seed` would begin with."""
-    mesh = make_mesh(run.mesh)
-    shapes, axes = abstract_parameters(run.model), logical_axes(run.model)
+    mesh, config = make_mesh(run.mesh), without_adapter(run.model)  # an adapter is merged as it is read
+    shapes, axes = abstract_parameters(config), logical_axes(config)
     check_divides(mesh, shapes, axes)
     shardings = sharding_of(mesh, axes)
-    model = T5(run.model, constrain_to(mesh))
+    model = T5(config, constrain_to(mesh))
     path = run.evaluate.checkpoint_path
     if path is None:
-        make = jax.jit(lambda key: init_parameters(run.model, key), out_shardings=shardings)
+        make = jax.jit(lambda key: init_parameters(config, key), out_shardings=shardings)
         return OpenModel(model, make(jax.random.key(run.train.random_seed)), mesh, None, None)
     form = open_form(path)
     like = jax.tree.map(lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), shapes, shardings)
-    return OpenModel(model, restore_parameters(form, run.model, like), mesh, str(form.path), form.step)
+    return OpenModel(model, restore_parameters(form, config, like), mesh, str(form.path), form.step)
 
 
 def open_vocabulary(run: Run) -> Vocabulary:

@@ -34,7 +34,7 @@ def write_start(run: Run, folder: Path) -> None:
     fresh = structured(run.model, jax.device_get(state.params), run.train.random_seed)
     params = jax.tree.map(lambda new, old: jax.device_put(jnp.asarray(new), old.sharding), fresh, state.params)
     with Checkpoints(folder) as checkpoints:
-        checkpoints.save(0, state.replace(params=params), {}, "")
+        checkpoints.save(0, state.replace(params=params), {}, {"config.gin": ""})
         checkpoints.wait()
 
 

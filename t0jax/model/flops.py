@@ -18,5 +18,9 @@ def forward_flops(config: ModelConfig, batch_size: int, inputs_length: int, targ
 
 
 def step_flops(config: ModelConfig, batch_size: int, inputs_length: int, targets_length: int) -> int:
-    """Model FLOPs of one training step: three forward passes; what rematerialisation repeats does not count."""
-    return 3 * forward_flops(config, batch_size, inputs_length, targets_length)
+    """Model FLOPs of one training step: three forward passes; what rematerialisation repeats does not count.
+
+    Beside an adapter two: frozen weights need no gradient of their own.
+    """
+    passes = 3 if config.adapter == "none" else 2
+    return passes * forward_flops(config, batch_size, inputs_length, targets_length)

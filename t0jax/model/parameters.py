@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Key
 
 from t0jax.config import ModelConfig
+from t0jax.model.adapters import ADAPTED
 
 Initializer = Callable[[Any, tuple[int, ...]], Array]
 
@@ -24,7 +25,7 @@ class Parameter:
 
     path: tuple[str, ...]
     shape: tuple[int, ...]
-    axes: tuple[str, ...]
+    axes: tuple[str | None, ...]
     init: Initializer
     stacked: int | None = None
     """How many layers are stacked on axis 0; None for a leaf that stands alone."""
@@ -53,10 +54,12 @@ def _initializers(config: ModelConfig) -> dict[str, Initializer]:
         "dense": scaled(1.0, "fan_in", "truncated_normal"),
         "relpos": scaled(1.0, "fan_avg", "uniform"),
         "scale": init.ones,
+        "lora_a": init.normal(0.01),
+        "lora_b": init.zeros,
     }
 
 
-Row = tuple[str, tuple[int, ...], tuple[str, ...], str]
+Row = tuple[str, tuple[int, ...], tuple[str | None, ...], str]
 
 
 def _outer_rows(config: ModelConfig) -> list[Row]:
@@ -94,7 +97,21 @@ def _layer_rows(config: ModelConfig, stack: str) -> list[Row]:
     rows += [(f"mlp/{name}/kernel", (emb, mlp), ("embed", "mlp"), "dense") for name in mlp_inputs(config)]
     rows += [("mlp/wo/kernel", (mlp, emb), ("mlp", "embed"), "dense")]
     rows += [(f"pre_{name}_layer_norm/scale", (emb,), ("embed",), "scale") for name in (*norms, "mlp")]
-    return rows
+    return rows + [row for kernel in rows for row in _adapter_rows(config, *kernel[:3])]
+
+
+def _adapter_rows(config: ModelConfig, name: str, shape: tuple[int, ...], axes: tuple[str | None, ...]) -> list[Row]:
+    """What the model's adapter adds to a parameter of a layer."""
+    prefix, _, kind = name.rpartition("/")
+    if kind != "kernel" or prefix.rpartition("/")[2] not in ADAPTED[config.adapter]:
+        return []
+    if config.adapter == "ia3":
+        return [(f"{prefix}/ia3", shape[1:], axes[1:], "scale")]
+    rank = config.adapter_rank
+    return [
+        (f"{prefix}/lora_a", (shape[0], rank), (axes[0], None), "lora_a"),
+        (f"{prefix}/lora_b", (rank, shape[1]), (None, axes[1]), "lora_b"),
+    ]
 
 
 def mlp_inputs(config: ModelConfig) -> tuple[str, ...]:

@@ -40,14 +40,24 @@ class Part(nn.Module):
         value = self.param(name, leaf.init, leaf.shape).astype(dtype or self.dtype)
         return self.constrain(value, tuple(None if axis == "embed" else axis for axis in leaf.axes))
 
+    def spread(self, name: str, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        """The vector `name` for all positions. Cast after spreading: its gradient, a sum over all tokens, is float32's."""
+        return jnp.broadcast_to(self.weight(name, jnp.dtype("float32")), shape).astype(self.dtype)
+
 
 class Dense(Part):
     """A linear map without bias."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B S X"]) -> Float[Array, "B S Y"]:
-        """x @ kernel in the activations' dtype."""
-        return x @ self.weight("kernel")
+        """x @ kernel in the activations' dtype, with what the model's adapter does to it."""
+        y = x @ self.weight("kernel")
+        table = parameter_table(self.config)
+        if (*self.path, "ia3") in table:
+            y *= self.spread("ia3", y.shape)
+        if (*self.path, "lora_a") in table:
+            y += x @ self.weight("lora_a") @ self.weight("lora_b") / self.config.adapter_rank
+        return y
 
 
 class Norm(Part):
@@ -58,6 +68,4 @@ class Norm(Part):
         """x / rms(x) * scale with epsilon 1e-6."""
         wide = x.astype(jnp.float32)
         inverse = jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + 1e-6)
-        # Spread in float32, then cast: the values are the same, but the scale's gradient, a sum over all tokens, is float32's.
-        scale = jnp.broadcast_to(self.weight("scale", jnp.dtype("float32")), x.shape).astype(self.dtype)
-        return (wide * inverse).astype(self.dtype) * scale
+        return (wide * inverse).astype(self.dtype) * self.spread("scale", x.shape)

@@ -18,7 +18,7 @@ from t0jax.mesh import check_hosts, make_mesh, place_batch
 from t0jax.training.interruption import Interruption, Stopped
 from t0jax.training.journal import Journal
 from t0jax.training.log import Log, Window
-from t0jax.training.start import begin, describe, with_absolute_steps
+from t0jax.training.start import begin, describe, saved_part, texts_beside, with_absolute_steps
 from t0jax.training.step import State, make_step
 from t0jax.training.throughput import Load, load_of
 
@@ -61,6 +61,7 @@ def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ())
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(settings.model_dir, settings.checkpoints_to_keep))
         interruption = stack.enter_context(Interruption())
+        texts = texts_beside(run, config_text)
         state, position = begin(run, mesh, checkpoints)
         begun = step = int(state.step)
         if position:
@@ -77,7 +78,7 @@ def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ())
             if step > begun and (is_last or is_stopped or step % settings.checkpoint_period == 0):
                 with journal.pause():
                     place = {"data": supply.position, "window": dict(journal.window.sums)}
-                    checkpoints.save(step, state, place, config_text)
+                    checkpoints.save(step, saved_part(run, state), place, texts)
             if is_stopped:
                 checkpoints.wait()
                 raise Stopped(step, interruption.received)

@@ -12,10 +12,13 @@ from jaxtyping import Array, Float, Int, Key
 
 from t0jax.config import ModelConfig, OptimizerConfig, TrainConfig
 from t0jax.mesh import batch_sharding, check_divides, constrain_to, replicated, sharding_of
+from t0jax.model.adapters import join, split
 from t0jax.model.parameters import abstract_parameters, init_parameters, logical_axes
 from t0jax.model.t5 import T5
 from t0jax.optimizer import adafactor, learning_rate, optimizer_logical_axes
 
+TOKEN_SHARES = "decoder_token_shares"
+"""(B, T) float32: of a part of a batch, what its target tokens count in the loss of the whole."""
 Metrics = dict[str, Float[Array, ""]]
 Step = Callable[["State", Any, Key[Array, ""]], tuple["State", Metrics]]
 
@@ -31,13 +34,18 @@ class State(flax.struct.PyTreeNode):
 def _axes(model: ModelConfig, optimizer: OptimizerConfig) -> State:
     """Logical axes of every leaf of the state."""
     params = logical_axes(model)
-    none = jax.sharding.PartitionSpec()
-    return State(none, params, optimizer_logical_axes(optimizer, abstract_parameters(model), params))
+    none, trained = jax.sharding.PartitionSpec(), split(model, params)[0]
+    return State(none, params, optimizer_logical_axes(optimizer, split(model, abstract_parameters(model))[0], trained))
 
 
 def _fresh(model: ModelConfig, optimizer: OptimizerConfig, key: Key[Array, ""]) -> State:
     params = init_parameters(model, key)
-    return State(jnp.zeros((), jnp.int32), params, adafactor(optimizer, logical_axes(model)).init(params))
+    return State(jnp.zeros((), jnp.int32), params, optimizer_of(model, optimizer).init(split(model, params)[0]))
+
+
+def optimizer_of(model: ModelConfig, optimizer: OptimizerConfig) -> optax.GradientTransformation:
+    """Adafactor over what is trained of the model's parameters; what is frozen has no statistics."""
+    return adafactor(optimizer, split(model, logical_axes(model))[0])
 
 
 def abstract_state(model: ModelConfig, optimizer: OptimizerConfig, mesh: Mesh) -> State:
@@ -86,38 +94,61 @@ def token_losses(
     return (1 - label_smoothing - low) * gold + low * everything - entropy, log_z
 
 
+def token_shares(train: TrainConfig, batch: Any) -> Float[Array, "B T"]:
+    """What the cost of each target token counts in the loss of the whole batch: its weight by `loss_normalizing_factor`."""
+    weights, factor = batch["decoder_loss_weights"].astype(jnp.float32), train.loss_normalizing_factor
+    if factor is None:
+        return weights
+    if factor == "NUM_REAL_TARGET_TOKENS":
+        return weights / jnp.maximum(weights.sum(), 1e-9)
+    if factor == "NUM_TOTAL_TARGET_TOKENS":
+        return weights / weights.size
+    if factor == "AVERAGE_PER_SEQUENCE":
+        segments = batch["decoder_segment_ids"]
+        of_sequence = jnp.einsum("bts,bs->bt", (segments[:, :, None] == segments[:, None]).astype(jnp.float32), weights)
+        shares = jnp.where(of_sequence > 0, weights / of_sequence, 0.0)
+        return shares / jnp.maximum(shares.sum(), 1e-9)
+    return weights / factor
+
+
 def loss(
     model: T5, train: TrainConfig, params: Any, batch: Any, dropout_key: Key[Array, ""] | None
 ) -> tuple[Float[Array, ""], Metrics]:
-    """t5x's loss: the sum over target tokens of cross-entropy + z_loss * log(Z)^2, over a factor when one is set.
+    """t5x's loss: the sum over target tokens of cross-entropy + z_loss * log(Z)^2, each by its share (see `token_shares`).
 
-    The metrics are sums over target tokens. No key: no dropout.
+    A part of a batch has the shares of the whole in `TOKEN_SHARES`. The metrics are sums over target tokens. No key: no
+    dropout.
     """
     rngs = None if dropout_key is None else {"dropout": dropout_key}
     logits = model.apply({"params": params}, batch, deterministic=dropout_key is None, rngs=rngs)
     targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"].astype(jnp.float32)
     entropies, log_z = token_losses(logits, targets, train.label_smoothing)
-    z_loss = jnp.sum(train.z_loss * jnp.square(log_z) * weights)
-    total = jnp.sum(entropies * weights) + z_loss
+    z_losses = train.z_loss * jnp.square(log_z)
+    shares = batch[TOKEN_SHARES] if TOKEN_SHARES in batch else token_shares(train, batch)
     is_right = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
     sums = {
-        "loss": total,
-        "z_loss": z_loss,
+        "loss": jnp.sum((entropies + z_losses) * weights),
+        "z_loss": jnp.sum(z_losses * weights),
         "accuracy": jnp.sum(is_right * weights),
         "target_tokens": jnp.sum(weights),
         "input_tokens": jnp.sum((batch["encoder_segment_ids"] > 0).astype(jnp.float32)),
     }
-    return total / (train.loss_normalizing_factor or 1.0), sums
+    return jnp.sum((entropies + z_losses) * shares), sums
 
 
 def gradients(model: T5, train: TrainConfig, params: Any, batch: Any, key: Key[Array, ""] | None) -> tuple[Any, Metrics]:
-    """Gradients of `loss` over the whole batch and its metrics, computed in `train.microbatches` parts, summed in float32."""
-    differentiate = jax.grad(lambda params, part, key: loss(model, train, params, part, key), has_aux=True)
+    """Gradients of `loss` by what is trained, and its metrics, computed in `train.microbatches` parts and summed in float32.
+
+    Factors of the batch are the whole batch's, so that the parts change nothing; t5x takes each part's own.
+    """
+    params, frozen = split(model.config, params)
+    differentiate = jax.grad(lambda params, part, key: loss(model, train, join(params, frozen), part, key), has_aux=True)
     parts = train.microbatches
     if parts == 1:
         return differentiate(params, batch, key)
+    batch = {**batch, TOKEN_SHARES: token_shares(train, batch)}
 
-    def split(rows: Array) -> Array:
+    def part_of(rows: Array) -> Array:
         """Part m has the rows m, m + parts, ...: every device keeps its own rows."""
         apart = rows.reshape(-1, parts, *rows.shape[1:]).swapaxes(0, 1)
         return model.constrain(apart, (None, "batch", *(None,) * (rows.ndim - 1)))
@@ -129,7 +160,7 @@ def gradients(model: T5, train: TrainConfig, params: Any, batch: Any, key: Key[A
 
     shapes = jax.eval_shape(differentiate, params, batch, key)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), shapes)
-    (total, sums), _ = jax.lax.scan(add, zeros, (jnp.arange(parts), jax.tree.map(split, batch)))
+    (total, sums), _ = jax.lax.scan(add, zeros, (jnp.arange(parts), jax.tree.map(part_of, batch)))
     return total, sums
 
 
@@ -140,18 +171,19 @@ def make_step(model_config: ModelConfig, optimizer_config: OptimizerConfig, trai
     scalars: loss, z_loss and accuracy per target token, target_tokens, input_tokens, gradient_norm, learning_rate.
     """
     model = T5(model_config, constrain_to(mesh))
-    optimizer = adafactor(optimizer_config, logical_axes(model_config))
+    optimizer = optimizer_of(model_config, optimizer_config)
     shardings = state_shardings(model_config, optimizer_config, mesh)
     rate = learning_rate(optimizer_config)
 
     def step(state: State, batch: Any, key: Key[Array, ""]) -> tuple[State, Metrics]:
         dropout_key = jax.random.fold_in(key, state.step) if model_config.dropout_rate else None
         gradient, sums = gradients(model, train, state.params, batch, dropout_key)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        trained, frozen = split(model_config, state.params)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
         tokens = jnp.maximum(sums["target_tokens"], 1.0)
         metrics = sums | {name: sums[name] / tokens for name in ("loss", "z_loss", "accuracy")}
         metrics |= {"gradient_norm": optax.tree.norm(gradient), "learning_rate": rate(state.opt_state.step)}
-        return State(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
+        return State(state.step + 1, join(optax.apply_updates(trained, updates), frozen), opt_state), metrics
 
     everywhere = replicated(mesh)
     return jax.jit(

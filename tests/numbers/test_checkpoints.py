@@ -54,7 +54,7 @@ def assert_equal(left: Any, right: Any) -> None:
 
 def save(folder: pathlib.Path, state: State, keep: int | None = None) -> None:
     with orbax.Checkpoints(folder, keep) as checkpoints:
-        checkpoints.save(int(state.step), state, POSITION, "config text")
+        checkpoints.save(int(state.step), state, POSITION, {"config.gin": "config text"})
 
 
 def test_restored_equals_saved_and_config_and_position_lie_beside_it(tmp_path: pathlib.Path) -> None:
@@ -84,7 +84,7 @@ def test_save_holds_the_state_of_its_moment_though_the_buffers_are_donated(tmp_p
     copy = jax.tree.map(np.array, state)
     erase = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf * 0 - 1, tree), donate_argnums=0)
     with orbax.Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(5, state, POSITION, "")
+        checkpoints.save(5, state, POSITION, {})
         erased = erase(state)
         checkpoints.wait()
         found = checkpoints.restore(like(erased))
@@ -109,7 +109,7 @@ def test_restore_onto_another_mesh_is_equal(tmp_path: pathlib.Path) -> None:
 def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
     with orbax.Checkpoints(tmp_path, keep=2) as checkpoints:
         for step in (5, 10, 15, 20):
-            checkpoints.save(step, state_of(step=step), POSITION, "")
+            checkpoints.save(step, state_of(step=step), POSITION, {})
     assert whole.steps(tmp_path) == [15, 20]
     assert whole.latest(tmp_path) == str(tmp_path / "checkpoint_20")
     assert whole.latest(tmp_path / "checkpoint_15") == str(tmp_path / "checkpoint_15")
@@ -121,7 +121,7 @@ def test_a_damaged_checkpoint_is_not_kept_in_place_of_a_whole_one(tmp_path: path
     (tmp_path / "checkpoint_10/config.gin").unlink()
     with orbax.Checkpoints(tmp_path, keep=1) as checkpoints, pytest.warns(UserWarning, match="checkpoint_10 is passed over"):
         checkpoints.restore(like(state_of()))
-        checkpoints.save(7, state_of(step=7), POSITION, "")
+        checkpoints.save(7, state_of(step=7), POSITION, {})
     assert whole.steps(tmp_path) == [7, 10]
 
 
@@ -174,14 +174,14 @@ def _truncate(path: pathlib.Path) -> None:
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path: pathlib.Path, damage: Any) -> None:
     with orbax.Checkpoints(tmp_path) as checkpoints:
         for step in (5, 10):
-            checkpoints.save(step, state_of(step=step), POSITION, "")
+            checkpoints.save(step, state_of(step=step), POSITION, {})
     files = [path for path in (tmp_path / "checkpoint_10/params").rglob("*") if path.is_file()]
     damage(max(files, key=lambda path: path.stat().st_size))
     with orbax.Checkpoints(tmp_path) as checkpoints, pytest.warns(UserWarning, match="checkpoint_10 is passed over"):
         found = checkpoints.restore(like(state_of()))
         assert found is not None
         assert int(found[0].step) == 5
-        checkpoints.save(10, state_of(step=10), POSITION, "")  # what is damaged can be replaced
+        checkpoints.save(10, state_of(step=10), POSITION, {})  # what is damaged can be replaced
     with pytest.raises(InputError, match="searched it"):
         orbax.restore_params(tmp_path / "checkpoint_11", like(state_of()).params)
     assert whole.damage(tmp_path / "checkpoint_10") is None
@@ -218,7 +218,7 @@ SAVING = """
 
     folder = sys.argv[1]
     checkpoints = orbax.Checkpoints(folder)
-    checkpoints.save(1, state(1), {"at": 1}, "one")
+    checkpoints.save(1, state(1), {"at": 1}, {"config.gin": "one"})
     checkpoints.wait()
 """
 
@@ -235,7 +235,7 @@ def test_a_save_that_is_killed_is_never_taken_for_whole(tmp_path: pathlib.Path) 
             write(directory)
             os.kill(os.getpid(), signal.SIGKILL)  # all is written, only Orbax's word is missing
         whole.write_manifest = die
-        checkpoints.save(2, state(2), {"at": 2}, "two")
+        checkpoints.save(2, state(2), {"at": 2}, {"config.gin": "two"})
         time.sleep(30)
     """
     assert run(kill, tmp_path).returncode == -9
@@ -250,7 +250,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_checkpoints_before_it(tmp_pa
     full = """
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # no file may grow beyond a mebibyte
         try:
-            checkpoints.save(2, state(2), {"at": 2}, "two")
+            checkpoints.save(2, state(2), {"at": 2}, {"config.gin": "two"})
             checkpoints.wait()
         except InputError as problem:
             print(problem)

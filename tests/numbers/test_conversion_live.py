@@ -5,15 +5,13 @@ T0JAX_T5X_PYTHON and T0JAX_HF_PYTHON name such interpreters.
 
 import dataclasses
 import json
-import os
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from peers import interpreter, run
 from tiny_checkpoint import FACTORED, T5_1_0, T5_1_1, assert_same, converted, write_own
 
 from t0jax.batch import decoder_inputs
@@ -24,24 +22,6 @@ from t0jax.model.t5 import T5
 LIVE = pathlib.Path(__file__).parents[1] / "live"
 TOLERANCE = 1e-5
 """Of the largest logit: two orders of summation of a few hundred float32 products."""
-
-
-def interpreter(variable: str, package: str) -> str:
-    """A Python that has the package; skips where there is none."""
-    python = os.environ.get(variable, sys.executable)
-    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if subprocess.run([python, "-c", code], check=False, env=environment).returncode != 0:
-        pytest.skip(f"{package} is not installed: set {variable} to a Python that has it")
-    return python
-
-
-def run(python: str, script: str, *arguments: Any) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "XLA_FLAGS")}
-    environment = {name: value for name, value in environment.items() if not name.startswith("JAX_NUMPY")}
-    command = [python, str(LIVE / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def rows(vocab_size: int) -> dict[str, np.ndarray]:
@@ -63,13 +43,14 @@ def our_logits(params: Any, model: ModelConfig, batch: dict[str, np.ndarray]) ->
     return np.asarray(jax.jit(T5(dataclasses.replace(model, dtype="float32")).apply)({"params": params}, batch))
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("model", [T5_1_1, T5_1_0], ids=["T5 1.1", "T5 1.0"])
 def test_transformers_loads_what_we_write_and_we_what_it_writes(tmp_path: pathlib.Path, model: ModelConfig) -> None:
     python = interpreter("T0JAX_HF_PYTHON", "transformers")
     params = write_own(tmp_path / "own", model).params
     ours = converted(tmp_path / "own", tmp_path / "hf", "hf")
     np.savez(tmp_path / "batch.npz", **(batch := rows(model.vocab_size)))
-    run(python, "hf_logits.py", tmp_path / "hf", tmp_path / "batch.npz", tmp_path / "out.npz")
+    run(python, LIVE / "hf_logits.py", tmp_path / "hf", tmp_path / "batch.npz", tmp_path / "out.npz")
     theirs, logits = np.load(tmp_path / "out.npz"), our_logits(params, model, batch)
     assert np.abs(theirs["logits"] - logits).max() < TOLERANCE * np.abs(logits).max()
     again = open_form(tmp_path / "hf_saved_again")
@@ -79,13 +60,14 @@ def test_transformers_loads_what_we_write_and_we_what_it_writes(tmp_path: pathli
     assert_same(ours, open_form(tmp_path / "hf_saved_again"))
 
 
+@pytest.mark.live
 def test_transformers_tokenizes_with_what_we_write(tmp_path: pathlib.Path, t5_vocabulary: pathlib.Path) -> None:
     python = interpreter("T0JAX_HF_PYTHON", "transformers")
     model = dataclasses.replace(T5_1_1, vocab_size=32_128)
     write_own(tmp_path / "own", model)
     converted(tmp_path / "own", tmp_path / "hf", "hf", vocabulary=t5_vocabulary)
     np.savez(tmp_path / "batch.npz", **rows(model.vocab_size))
-    run(python, "hf_logits.py", tmp_path / "hf", tmp_path / "batch.npz", tmp_path / "out.npz")
+    run(python, LIVE / "hf_logits.py", tmp_path / "hf", tmp_path / "batch.npz", tmp_path / "out.npz")
     import sentencepiece
 
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(t5_vocabulary))
@@ -94,6 +76,7 @@ def test_transformers_tokenizes_with_what_we_write(tmp_path: pathlib.Path, t5_vo
     assert tokens == [*pieces.encode("A dog"), 32_099, *pieces.encode("barks."), 1]
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("model", [T5_1_1, FACTORED, T5_1_0], ids=["T5 1.1", "factored", "T5 1.0"])
 def test_t5x_restores_what_we_write_and_we_what_it_writes(tmp_path: pathlib.Path, model: ModelConfig) -> None:
     python = interpreter("T0JAX_T5X_PYTHON", "t5x")
@@ -107,7 +90,7 @@ def test_t5x_restores_what_we_write_and_we_what_it_writes(tmp_path: pathlib.Path
     np.savez(tmp_path / "batch.npz", **given)
     run(
         python,
-        "t5x_restore.py",
+        LIVE / "t5x_restore.py",
         native.path,
         tmp_path / "model.json",
         tmp_path / "batch.npz",

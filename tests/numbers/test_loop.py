@@ -124,7 +124,7 @@ def test_a_loss_that_is_no_number_stops_training_and_is_not_saved(finished: Fini
     state = finished[1]
     broken = state.replace(params=jax.tree.map(lambda leaf: leaf * np.nan, state.params))
     with Checkpoints(tmp_path / "broken") as checkpoints:
-        checkpoints.save(2, broken.replace(step=state.step * 0 + 2), {}, "")
+        checkpoints.save(2, broken.replace(step=state.step * 0 + 2), {}, {})
     run = tiny_run(tmp_path / "run", initial_checkpoint_path=str(tmp_path / "broken"), checkpoint_period=1)
     with pytest.raises(InputError, match=r"loss is nan in step 3, so training has stopped.*learning_rate"):
         train(run, NumberedFeed(), config_text="")

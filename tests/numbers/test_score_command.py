@@ -84,7 +84,7 @@ def save_checkpoint(folder):
     run = read_run([str(folder / "run.gin")])
     state = initial_state(run.model, run.optimizer, make_mesh(run.mesh), jax.random.key(5))
     with Checkpoints(folder / "model") as checkpoints:
-        checkpoints.save(3, state.replace(step=np.int32(3)), {"streams": {}}, run_text(run))
+        checkpoints.save(3, state.replace(step=np.int32(3)), {"streams": {}}, {"config.gin": run_text(run)})
 
 
 def evaluate(place, name, *bindings):

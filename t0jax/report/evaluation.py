@@ -56,9 +56,9 @@ class Evaluation:
             notes.append(f"not zero-shot, it was trained on {', '.join(trained)}")
         counts = self.results.get("counts") or {}
         if cut := counts.get("inputs_at_length_limit"):
-            notes.append(f"{cut:,} of {counts['examples']:,} inputs are as long as the limit: most likely they were cut")
+            notes.append(f"{cut:,} of {counts.get('examples', 0):,} inputs are as long as the limit: most likely they were cut")
         if cut := counts.get("choices_cut"):
-            notes.append(f"{cut:,} of {counts['choices']:,} choices were cut at the limit")
+            notes.append(f"{cut:,} of {counts.get('choices', 0):,} choices were cut at the limit")
         return [f"{self.label}: {note}" for note in notes if note]
 
     @property
@@ -72,7 +72,9 @@ class Evaluation:
             "Checkpoint": self.results.get("checkpoint") or "none (random initialisation)",
             "Step": self.results.get("step"),
             "Scored": self.results.get("created"),
-            "Examples": f"{counts['examples']:,} with {counts['choices']:,} choices" if counts else None,
+            "Examples": f"{counts['examples']:,} with {counts['choices']:,} choices"
+            if {"examples", "choices"} <= counts.keys()
+            else None,
             "Inputs as long as the limit": counts.get("inputs_at_length_limit"),
             "Choices cut at the limit": counts.get("choices_cut"),
             "Rows to which a wording does not apply": sum((self.results.get("skipped_rows") or {}).values()),
@@ -127,6 +129,14 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparisons:
     return comparisons
 
 
+def _check_notes(results: Mapping[str, Any]) -> None:
+    """A TypeError when what the warnings are made of is of another kind."""
+    numbers = [*(results.get("counts") or {}).values(), *(results.get("skipped_rows") or {}).values()]
+    texts = [*(results.get("missing_tasks") or {}).values(), *(results.get("trained_on") or [])]
+    if not all(isinstance(number, int) for number in numbers) or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+
+
 def _read_results(path: Path) -> Mapping[str, Any]:
     try:
         results = json.loads((path / "results.json").read_text(encoding="utf-8"))
@@ -134,6 +144,7 @@ def _read_results(path: Path) -> Mapping[str, Any]:
             texts = [task[name] for name in ("dataset", "family", "wording")]
             if not all(isinstance(text, str) for text in texts) or not isinstance(task["choices"], int):
                 raise TypeError
+        _check_notes(results)
     except FileNotFoundError:
         raise InputError(f"The evaluation at {path} is not finished (no results.json): run `t0jax eval` again.") from None
     except (ValueError, KeyError, TypeError, AttributeError):

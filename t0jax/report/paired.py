@@ -75,14 +75,13 @@ def _matched(first: Scores, other: Scores) -> tuple[Scores, Scores]:
 def difference(dataset: str, first: Scores, other: Scores) -> Difference | str:
     """The difference of two groups of wordings on their common rows, or why there is none."""
     all_rows = [np.unique(np.concatenate([task.examples for task in scores.values()])) for scores in (first, other)]
-    rows = np.intersect1d(all_rows[0], all_rows[1])
+    rows = np.intersect1d(all_rows[0], all_rows[1])  # every draw of these holds a row for a wording of each
     if not rows.size:
         return "they have no row in common."
     is_same = first.keys() == other.keys()
     if is_same and any(_is_another(first[task], other[task]) for task in first):
         return "their rows have other right answers, so they are not the same rows."
     stacked = np.concatenate([rank.hit_matrix(scores.values(), rows) for scores in (first, other)])
-    stacked = stacked[:, ~np.isnan(stacked).all(axis=0)]
     if np.isnan(stacked).all(axis=1).any():
         return "a wording applies to none of their common rows."
     accuracies, draws = np.nanmean(stacked, axis=1), rank.resampled(stacked)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from t0jax.report import agreement, calibration, controls, paired, published, wordings
-from t0jax.report.comparison import Comparisons
+from t0jax.report.comparison import Comparisons, Mark
 from t0jax.report.completeness import Expected, gaps
 from t0jax.report.evaluation import Evaluation, compare
 from t0jax.report.section import Section
@@ -45,6 +45,7 @@ def report(evaluations: Sequence[Evaluation], known: Known, model: str | None = 
     sections: list[Section] = []
     if model is not None:
         sections += _published(first, known, model, further)
+        comparisons = {**comparisons, **_marks(first, model)}
         warnings += _not_evaluated(first, model)
     for other in others:
         differences, said = paired.differences(first, other)
@@ -65,6 +66,17 @@ def _published(first: Evaluation, known: Known, model: str, further: Further) ->
             further[dataset].setdefault("published", []).append(line.as_json())
             further[dataset]["published_overall"] = means
     return published.sections(found, model)
+
+
+def _marks(first: Evaluation, model: str) -> Comparisons:
+    """The published medians, or means where no medians are known, for the picture and the first table."""
+    lines = published.published_of(model)
+    there = {outcome.dataset for outcome in first.outcomes}
+    for statistic in ("median", "mean"):
+        chosen = [line for line in reversed(lines) if line.statistic == statistic and line.dataset in there]
+        if chosen:
+            return {f"published {statistic}": {line.dataset: Mark(line.value) for line in chosen}}
+    return {}
 
 
 def _not_evaluated(first: Evaluation, model: str) -> list[str]:

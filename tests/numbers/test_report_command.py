@@ -159,3 +159,28 @@ def test_bytes_that_are_no_text_are_refused(evaluation, capsys):
     path.write_bytes(b"\xff\xfe\x00" + path.read_bytes())
     assert main(["report", str(evaluation)]) == 2
     assert "line 1 is not a score" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"counts": {"inputs_at_length_limit": "many"}},
+        {"counts": [1]},
+        {"missing_tasks": {"t": 3}},
+        {"trained_on": [["imdb"]]},
+        {"tasks": {"t": {"dataset": 1, "family": "f", "wording": "w", "choices": 2}}},
+        {"tasks": {"t": {"dataset": "d", "family": "f", "wording": "w", "choices": "2"}}},
+    ],
+)
+def test_results_of_another_kind_are_refused(evaluation, about, capsys):
+    path = evaluation / "results.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **about}))
+    assert main(["report", str(evaluation)]) == 2
+    assert "is not what `t0jax eval` writes" in capsys.readouterr().err
+
+
+def test_published_numbers_stand_in_the_picture_and_the_first_table(evaluation, tmp_path, capsys):
+    path = tmp_path / "r.svg"
+    text = say(capsys, evaluation, "--published=T0_3B", f"--svg={path}").out
+    assert "published mean" in text.split("Beside the published")[0]
+    assert "published mean: 60.6" in path.read_text()

@@ -50,15 +50,16 @@ def _write(made: "Report", title: str, arguments: argparse.Namespace) -> None:
     from t0jax.files import write_whole
     from t0jax.report.figure import write_svg
     from t0jax.report.markdown import markdown
-    from t0jax.report.page import WARNINGS, page
+    from t0jax.report.page import ANSWER, WARNINGS, page
 
     outcomes, comparisons, sections = made.first.outcomes, made.comparisons, made.sections
     if arguments.html:
-        facts = {**made.first.facts, **({WARNINGS: ". ".join(made.warnings) + "."} if made.warnings else {})}
+        said = {WARNINGS: ". ".join(made.warnings), ANSWER: " ".join(made.answers)}
+        facts = {**made.first.facts, **{name: words for name, words in said.items() if words}}
         text = page(title, outcomes, comparisons=comparisons, facts=facts, sections=sections)
         write_whole(Path(arguments.html), text)
     if arguments.markdown:
-        text = markdown(title, outcomes, comparisons=comparisons, sections=sections, warnings=made.warnings)
+        text = markdown(title, outcomes, comparisons=comparisons, sections=sections, first=[*made.warnings, *made.answers])
         write_whole(Path(arguments.markdown), text)
     if arguments.svg:
         write_svg(Path(arguments.svg), outcomes, comparisons=comparisons, title=title)
@@ -70,7 +71,9 @@ def _print(made: "Report", title: str, arguments: argparse.Namespace) -> None:
     if not arguments.json:
         sections = [part for part in made.sections if arguments.wordings or not part.is_detail]
         outcomes = made.first.outcomes
-        print_table(outcomes, comparisons=made.comparisons, title=title, notes=made.warnings, sections=sections)
+        print_table(
+            outcomes, comparisons=made.comparisons, title=title, notes=[*made.warnings, *made.answers], sections=sections
+        )
         return
     for note in made.warnings:
         print(f"t0jax: {note}", file=sys.stderr)

@@ -16,10 +16,10 @@ def markdown(
     *,
     comparisons: Comparisons,
     sections: Iterable[Section] = (),
-    warnings: Sequence[str] = (),
+    first: Sequence[str] = (),
 ) -> str:
-    """The whole report: warnings first, a table a section."""
-    parts = [f"# {_plain(title)}", *(f"> **{_plain(warning)}**" for warning in warnings)]
+    """The whole report: the sentences that are to be read first, then a table a section."""
+    parts = [f"# {_plain(title)}", *(f"> **{_plain(words)}**" for words in first)]
     for section in (outcomes_section(outcomes, comparisons), *sections):
         parts += [f"## {_plain(section.title)}", _table(section), *(f"- {_plain(note)}" for note in section.notes)]
     return "\n\n".join(parts) + "\n"

@@ -10,6 +10,8 @@ from t0jax.report.style import PAGE
 
 WARNINGS = "Warnings"
 """The fact that stands at the top too: what a reader must know first."""
+ANSWER = "Reproduced?"
+"""The fact that follows it."""
 
 
 def page(
@@ -28,6 +30,7 @@ def page(
         f"<h1>{clean(title)}</h1>",
         f'<p class="lead">{clean(_lead(outcomes))}</p>',
         f'<p class="warnings" role="note">{clean(facts[WARNINGS])}</p>' if WARNINGS in facts else "",
+        f'<p class="verdict">{clean(facts[ANSWER])}</p>' if ANSWER in facts else "",
         f'<figure class="card figure" tabindex="0" aria-label="{clean(FIGURE_LABEL)}">{drawn}</figure>',
         _section("Every dataset", _scroll("Every dataset", _outcome_table(outcomes, comparisons))),
         *(_drawn(section) for section in sections),

@@ -217,7 +217,7 @@ def _section(found: Sequence[Reproduction], model: str, *, is_wording: bool) -> 
     ]
     tolerance = found[0].published.tolerance
     means = overall(found)
-    notes = [sentence(one, sources.index(one.source) + 1) for one in means]
+    notes = [sentence(one, f"[{sources.index(one.source) + 1}]") for one in means]
     notes += [
         f"Reproduced: the whole 95 % interval of the difference lies within {100 * tolerance:g} points, which is how far two "
         f"evaluations of one checkpoint of this size lie apart. Not reproduced: all of it lies outside. The interval is over "
@@ -230,10 +230,10 @@ def _section(found: Sequence[Reproduction], model: str, *, is_wording: bool) -> 
     return Section(title, columns, tuple(lines), tuple(notes), names=2, is_detail=is_wording)
 
 
-def sentence(one: Overall, number: int) -> str:
+def sentence(one: Overall, source: str) -> str:
     """The answer in words."""
     said = {"reproduced": "reproduced", "not reproduced": "not reproduced", "cannot tell": "it cannot be told"}[one.verdict]
     return (
-        f"The mean difference of the {one.statistic} over {one.datasets} datasets to [{number}] is {points(one.difference)} "
+        f"The mean difference of the {one.statistic} over {one.datasets} datasets to {source} is {points(one.difference)} "
         f"points ({points_range(one.low, one.high)}): {said}."
     )

@@ -30,6 +30,8 @@ class Report:
 
     first: Evaluation
     warnings: tuple[str, ...]
+    answers: tuple[str, ...]
+    """For each source of published numbers, whether they were reproduced."""
     comparisons: Comparisons
     sections: tuple[Section, ...]
     further: Further
@@ -43,8 +45,11 @@ def report(evaluations: Sequence[Evaluation], known: Known, model: str | None = 
     comparisons = compare(evaluations)
     further: Further = defaultdict(dict)
     sections: list[Section] = []
+    answers: list[str] = []
     if model is not None:
-        sections += _published(first, known, model, further)
+        found = published.reproductions(first, published.published_of(model), known.expected)
+        answers = [published.sentence(one, f"the published {model} ({one.source})") for one in published.overall(found)]
+        sections += _published(found, model, further)
         comparisons = {**comparisons, **_marks(first, model)}
         warnings += _not_evaluated(first, model)
     for other in others:
@@ -55,11 +60,10 @@ def report(evaluations: Sequence[Evaluation], known: Known, model: str | None = 
     sections += [*_calibration(first, further), *_effects(first, known, further)]
     for outcome in first.outcomes:
         further[outcome.dataset]["warnings"] = warnings
-    return Report(first, tuple(warnings), comparisons, tuple(sections), further)
+    return Report(first, tuple(warnings), tuple(answers), comparisons, tuple(sections), further)
 
 
-def _published(first: Evaluation, known: Known, model: str, further: Further) -> list[Section]:
-    found = published.reproductions(first, published.published_of(model), known.expected)
+def _published(found: Sequence[published.Reproduction], model: str, further: Further) -> list[Section]:
     means = [{**asdict(one), "verdict": one.verdict} for one in published.overall(found)]
     for line in found:
         for dataset in published.ROUNDS.get(line.published.dataset, (line.published.dataset,)):

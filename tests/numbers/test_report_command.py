@@ -184,3 +184,15 @@ def test_published_numbers_stand_in_the_picture_and_the_first_table(evaluation, 
     text = say(capsys, evaluation, "--published=T0_3B", f"--svg={path}").out
     assert "published mean" in text.split("Beside the published")[0]
     assert "published mean: 60.6" in path.read_text()
+
+
+def test_whether_it_was_reproduced_is_said_before_the_tables(tmp_path, capsys):
+    datasets = {f"anli/r{n}": made_evaluation.noisy([0.45] * 15, rows=1000 + 200 * (n == 3), choices=3) for n in (1, 2, 3)}
+    html, markdown = tmp_path / "r.html", tmp_path / "r.md"
+    folder = made_evaluation.write(tmp_path / "e", datasets)
+    words = "The mean difference of the mean over 3 datasets to the published T0_3B"
+    terminal = say(capsys, folder, "--published=T0_3B", f"--html={html}", f"--markdown={markdown}").out
+    for text in (terminal, html.read_text(), markdown.read_text().replace("\\", "")):
+        plain = " ".join(text.split())
+        assert 0 < plain.index(words) < plain.index("95 % interval")
+        assert "not reproduced" in plain[plain.index(words) :][:250]

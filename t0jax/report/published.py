@@ -222,6 +222,7 @@ def _section(found: Sequence[Reproduction], model: str, *, is_wording: bool) -> 
         f"Reproduced: the whole 95 % interval of the difference lies within {100 * tolerance:g} points, which is how far two "
         f"evaluations of one checkpoint of this size lie apart. Not reproduced: all of it lies outside. The interval is over "
         "rows of ours; the published number has one of its own that nobody gave.",
+        *(("Nobody published one wording of one checkpoint twice: the tolerance is that of means.",) if is_wording else ()),
         *(f"[{number}] {source}" for number, source in enumerate(sources, start=1)),
     ]
     answers = ", ".join(f"[{sources.index(one.source) + 1}] {one.verdict}" for one in means)

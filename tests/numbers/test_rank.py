@@ -146,3 +146,37 @@ def test_a_file_that_holds_no_scores_is_refused(tmp_path):
 def test_a_task_of_another_mixture_is_refused():
     with pytest.raises(InputError, match="the task t, of which no dataset is known"):
         rank.outcomes({"t": task([0], [0])}, origins("u"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_read_in_blocks_are_those_of_a_plain_loop(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(rank, "BLOCK", 7)
+    random = np.random.default_rng(seed)
+    lines = [
+        (f"task {number}", int(example), choice, float(random.normal()), bool(random.integers(2)))
+        for number in range(4)
+        for example in random.choice(1000, 6, replace=False)
+        for choice in range(random.integers(1, 5))
+    ]
+    lines = [lines[number] for number in random.permutation(len(lines))]
+    scores = rank.read_scores(write(tmp_path / "scores.jsonl", lines))
+    assert list(scores) == list(dict.fromkeys(line[0] for line in lines))
+    cells = {line[:3]: line[3:] for line in lines}
+    for name, task in scores.items():
+        assert task.examples.tolist() == sorted({example for other, example, _ in cells if other == name})
+        for row, example in enumerate(task.examples):
+            choices = [cells[name, example, choice] for choice in range(task.choices[row])]
+            assert (name, example, task.choices[row]) not in cells
+            np.testing.assert_array_equal(task.logp[row, : len(choices)], [logp for logp, _ in choices])
+            np.testing.assert_array_equal(task.correct[row, : len(choices)], [correct for _, correct in choices])
+            assert np.isneginf(task.logp[row, len(choices) :]).all() and not task.correct[row, len(choices) :].any()
+
+
+def test_the_line_that_is_no_score_is_named_in_any_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(rank, "BLOCK", 7)
+    path = write(tmp_path / "scores.jsonl", [("t", example, 0, -1.0, True) for example in range(20)])
+    lines = path.read_text().splitlines(keepends=True)
+    lines[16] = lines[16].replace("-1.0", "null")
+    path.write_text("".join(lines))
+    with pytest.raises(InputError, match="line 17 is not a score"):
+        rank.read_scores(path)

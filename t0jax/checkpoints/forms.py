@@ -20,6 +20,15 @@ def open_form(path: epath.PathLike) -> Form:
     Only its index is read. InputError where there is none, or where it is not whole.
     """
     place = whole.absolute(path)
+    try:
+        return _opened(place)
+    except OSError as error:
+        raise InputError(
+            f"{place} cannot be read ({' '.join(str(error).split())}): see to it that this machine may."
+        ) from error
+
+
+def _opened(place: epath.Path) -> Form:
     if place.name.endswith(UNFINISHED):
         raise InputError(f"{place} is an unfinished conversion: give the same `t0jax convert` again to finish it.")
     if not _exists(place):

@@ -92,8 +92,8 @@ class Log:
         """One line of values after `step` steps; None where a value is not known."""
         if self._is_silent:
             return
-        with _writing(self._lines), self._lines.open("a") as lines:
-            lines.write(json.dumps({"step": step, **values}) + "\n")
+        with _writing(self._lines):
+            _append(self._lines, json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():
             if value is not None:
                 self._board.add_scalar(f"train/{name}", value, step)
@@ -119,6 +119,14 @@ def _writing(path: epath.Path) -> Iterator[None]:
             f"{path} cannot be written ({problem.strerror}): make room there or choose another MODEL_DIR; "
             "the checkpoints in it are intact."
         ) from problem
+
+
+def _append(path: epath.Path, line: str) -> None:
+    if "://" in str(path):  # an object in a bucket does not grow: it is written anew
+        path.write_text((path.read_text() if path.exists() else "") + line)
+        return
+    with path.open("a") as lines:
+        lines.write(line)
 
 
 def drop_lines_after(path: epath.Path, step: int) -> None:

@@ -225,6 +225,8 @@ class TrainConfig(Checked):
     """None: the loss is the sum over target tokens, as in t5x; else that sum divided by this number, or by one of the batch's
     (t5x's SpecialLossNormalizingFactor): its real target tokens, all its target positions, or first each sequence's by its own
     tokens and then the sum by the sequences."""
+    nan_restores: int = 0
+    """How often, when a loss is no number, to go back to the last checkpoint and pass over the batches since; then stop."""
     checkpoint_period: int = 1000
     checkpoints_to_keep: int | None = None
     stats_period: int = 100
@@ -239,6 +241,7 @@ class TrainConfig(Checked):
         keep = self.checkpoints_to_keep
         self._require(keep is None or keep > 0, "checkpoints_to_keep", "None or above 0")
         self._require(self.z_loss >= 0, "z_loss", "at least 0")
+        self._require(self.nan_restores >= 0, "nan_restores", "at least 0")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         factor = self.loss_normalizing_factor
         self._require(not isinstance(factor, int | float) or factor > 0, "loss_normalizing_factor", "None or above 0")

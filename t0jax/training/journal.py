@@ -15,12 +15,23 @@ from t0jax.training.step import Metrics, State, Step
 from t0jax.training.throughput import Load, Stopwatch, peak_flops
 
 
+class NotFinite(InputError):
+    """A loss or gradient that is no number."""
+
+    def __init__(self, what: str, step: int) -> None:
+        self.what, self.step = what, step
+        super().__init__(
+            f"{what} in step {step}, so training has stopped and its state was not saved: go on from the last checkpoint with "
+            "a lower OptimizerConfig.learning_rate or another RANDOM_SEED, or let it pass over such batches (NAN_RESTORES)."
+        )
+
+
 class Journal:
     """Follows one run and writes a line every `period` steps."""
 
     def __init__(self, log: Log, mesh: Mesh, *, period: int, window: Window) -> None:
         self.window = window
-        self._log, self._period = log, period
+        self.log, self._period = log, period
         self._peak, self._devices = peak_flops(mesh.devices.flat[0].device_kind), mesh.size
         self._stopwatch = Stopwatch()
         self._unread: tuple[int, Metrics, Load] | None = None
@@ -45,7 +56,7 @@ class Journal:
                 result = call(state, batch, key)
             rows, targets = batch["decoder_segment_ids"].shape
             inputs = batch["encoder_segment_ids"].shape[1]
-            self._log.say(f"Compiled the step for {rows} rows of {inputs}/{targets} in {time.perf_counter() - began:.1f} s.")
+            self.log.say(f"Compiled the step for {rows} rows of {inputs}/{targets} in {time.perf_counter() - began:.1f} s.")
             return result
 
         return listened
@@ -61,6 +72,11 @@ class Journal:
         before, self._unread = self._unread, None
         if before is not None:
             self._read(*before)
+
+    def go_back(self, step: int, window: Window) -> None:
+        """Forget what came after a step; `window` is what it had begun with."""
+        self.window, self._unread = window, None
+        self.log.forget_after(step)
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -79,15 +95,12 @@ class Journal:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         for name in ("loss", "gradient_norm"):
             if not math.isfinite(values[name]):
-                raise InputError(
-                    f"{name} is {values[name]} in step {number}, so training has stopped and its state was not saved: go on "
-                    "from the last checkpoint with a lower OptimizerConfig.learning_rate or another RANDOM_SEED."
-                )
+                raise NotFinite(f"{name} is {values[name]}", number)
         self.window.add(values, load)
         self._learning_rate = values["learning_rate"]
         tokens = values["input_tokens"] + values["target_tokens"]
         self._stopwatch.step(tokens=tokens, examples=load.examples, flops=load.flops)
-        self._log.advance(number)
+        self.log.advance(number)
         if number % self._period == 0:
             self._write(number)
 
@@ -100,4 +113,4 @@ class Journal:
             "seconds_per_step": 1.0 / rates["steps"] if rates else None,
             "mfu": achieved / (peak * self._devices) if achieved and peak else None,
         }
-        self._log.write(number, {**self.window.means(), "learning_rate": self._learning_rate, **timing})
+        self.log.write(number, {**self.window.means(), "learning_rate": self._learning_rate, **timing})

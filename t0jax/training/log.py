@@ -83,6 +83,12 @@ class Log:
         else:
             print(text, file=sys.stderr, flush=True)
 
+    def forget_after(self, step: int) -> None:
+        """The steps beyond this one are trained, and said, again."""
+        if not self._is_silent:
+            with _writing(self._lines):
+                drop_lines_after(self._lines, step)
+
     def advance(self, step: int) -> None:
         """Move the progress bar."""
         if self._progress is not None and self._bar is not None:

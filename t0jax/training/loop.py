@@ -1,9 +1,9 @@
 """The training loop: it owns files, clocks and signals. Saving and hooks see the state before the step."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -16,12 +16,13 @@ from t0jax.config import Run
 from t0jax.errors import InputError
 from t0jax.mesh import check_hosts, make_mesh, place_batch
 from t0jax.training.interruption import Interruption, Stopped
-from t0jax.training.journal import Journal
+from t0jax.training.journal import Journal, NotFinite
 from t0jax.training.log import Log, Window
 from t0jax.training.start import begin, describe, saved_part, texts_beside, with_absolute_steps
-from t0jax.training.step import State, make_step
+from t0jax.training.step import State, Step, make_step
 from t0jax.training.throughput import Load, load_of
 
+_RESTORES = "nan_restores"
 _AHEAD = 2  # batches that lie on the devices before their step
 
 
@@ -71,27 +72,85 @@ def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ())
         log.say(describe(run, step, is_resumed=bool(position)))
         journal = Journal(log, mesh, period=settings.stats_period, window=Window(position.get("window")))
         take_step = journal.report_compilation(make_step(run.model, run.optimizer, settings, mesh))
-        key = jax.random.fold_in(jax.random.key(settings.random_seed), 1)  # the parameters have the key itself
+        way = _Way(run, mesh, feed, checkpoints, interruption, journal, texts, hooks, begun, position.get(_RESTORES, 0))
+        while True:
+            try:
+                return way.follow(state, take_step)
+            except NotFinite as problem:
+                state = way.go_back(problem)
 
-        for supply in _ahead(feed, run, mesh):
-            is_last, is_stopped = step >= last_step, interruption.is_due(step)
-            if step > begun and (is_last or is_stopped or step % settings.checkpoint_period == 0):
-                with journal.pause():
-                    place = {"data": supply.position, "window": dict(journal.window.sums)}
-                    checkpoints.save(step, saved_part(run, state), place, texts)
+
+@dataclass
+class _Way:
+    """From one step to the next, and back to the last checkpoint where a loss is no number."""
+
+    run: Run
+    mesh: Mesh
+    feed: Feed
+    checkpoints: Checkpoints
+    interruption: Interruption
+    journal: Journal
+    texts: Mapping[str, str]
+    hooks: Sequence[Hook]
+    saved: int
+    """The step that the last checkpoint has, or that the run began at."""
+    restores: int
+    """How often it has gone back."""
+    place: dict[str, Any] = field(default_factory=dict)
+    """Where the feed stood before the batch of the next step."""
+
+    def follow(self, state: State, take_step: Step) -> State:
+        """Take steps until the last one is done."""
+        settings, step = self.run.train, int(state.step)
+        last_step = settings.last_step()
+        key = jax.random.fold_in(jax.random.key(settings.random_seed), 1)  # the parameters have the key itself
+        for supply in _ahead(self.feed, self.run, self.mesh):
+            self.place = supply.position
+            is_last, is_stopped = step >= last_step, self.interruption.is_due(step)
+            if step > self.saved and (is_last or is_stopped or step % settings.checkpoint_period == 0):
+                self.save(step, state)
             if is_stopped:
-                checkpoints.wait()
-                raise Stopped(step, interruption.received)
-            for hook in (hook for hook in hooks if hook.is_due(step, is_last)):
-                with journal.pause():
+                self.checkpoints.wait()
+                raise Stopped(step, self.interruption.received)
+            for hook in (hook for hook in self.hooks if hook.is_due(step, is_last)):
+                with self.journal.pause():
                     hook.call(step, state)
             if is_last:
                 break
             state, metrics = take_step(state, supply.arrays, key)
             step += 1
-            journal.took(step, metrics, supply.load)
-            checkpoints.check()
-        journal.close(step)
+            self.journal.took(step, metrics, supply.load)
+            self.checkpoints.check()
+        self.journal.close(step)
+        return state
+
+    def save(self, step: int, state: State) -> None:
+        """Begin to save the state, and all that a run which goes on from it must know."""
+        with self.journal.pause():
+            gone_back = {_RESTORES: self.restores} if self.restores else {}
+            place = {"data": self.place, "window": dict(self.journal.window.sums), **gone_back}
+            self.checkpoints.save(step, saved_part(self.run, state), place, self.texts)
+            self.saved = step
+
+    def go_back(self, problem: NotFinite) -> State:
+        """The newest checkpoint's state; the batches since then, with the one that did it, are passed over.
+
+        Raises `problem` where it has happened too often, or nothing is saved. A run that is killed meanwhile and resumed
+        comes to the same step, and goes back in the same way.
+        """
+        limit = self.run.train.nan_restores
+        self.checkpoints.wait()  # the newest may still be on its way
+        if self.restores >= limit or not self.checkpoints.steps():
+            raise problem
+        self.restores += 1
+        state, position = begin(self.run, self.mesh, self.checkpoints)
+        self.saved = int(state.step)
+        self.feed.seek(self.place)
+        self.journal.go_back(self.saved, Window(position.get("window")))
+        self.journal.log.say(
+            f"{problem.what} in step {problem.step}: went back to step {self.saved}, the batches of steps {self.saved + 1} to "
+            f"{problem.step} are passed over ({self.restores} of at most {limit} times)."
+        )
         return state
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tiny_run import MODEL, NumberedFeed, tiny_run
 
+from t0jax.batch import Batch
 from t0jax.checkpoints import whole
 from t0jax.checkpoints.orbax import Checkpoints
 from t0jax.errors import InputError
@@ -129,6 +130,56 @@ def test_a_loss_that_is_no_number_stops_training_and_is_not_saved(finished: Fini
     with pytest.raises(InputError, match=r"loss is nan in step 3, so training has stopped.*learning_rate"):
         train(run, NumberedFeed(), config_text="")
     assert whole.steps(tmp_path / "run") == []
+
+
+class PoisonedFeed(NumberedFeed):
+    """A batch of an endless weight among others, like rows that no model can learn from."""
+
+    def __init__(self, *poisoned: int) -> None:
+        super().__init__()
+        self.poisoned = poisoned
+
+    def __next__(self) -> Batch:
+        is_poisoned = self.at in self.poisoned
+        batch = super().__next__()
+        weights = batch["decoder_loss_weights"].astype(np.float32)
+        return {**batch, "decoder_loss_weights": np.full_like(weights, np.inf) if is_poisoned else weights}
+
+
+def test_a_loss_that_is_no_number_goes_back_and_passes_over_the_batches_since(tmp_path: pathlib.Path) -> None:
+    """Steps 1 to 5 have batches 0 to 4; of batches 5, 6 and 7 the last is the bad one; step 6 has batch 8."""
+
+    class Skipping(PoisonedFeed):
+        def __next__(self) -> Batch:
+            self.at += 3 if self.at == 5 else 0
+            return super().__next__()
+
+    expected = train(tiny_run(tmp_path / "skipping", train_steps=9), Skipping(), config_text="")
+    said = tmp_path / "said"
+    state = train(tiny_run(said, train_steps=9, nan_restores=1), PoisonedFeed(7), config_text="")
+    assert_equal(state, expected)
+    assert lines(said)[-1]["step"] == 9 and [line["step"] for line in lines(said)] == [2, 4, 6, 8, 9]
+    assert json.loads((said / "checkpoint_9/position.json").read_text())["nan_restores"] == 1
+    killed, visits = tmp_path / "killed", list[int]()
+
+    def kill(step: int, state: State) -> None:
+        visits.append(step)
+        if visits.count(7) == 2:  # it has gone back
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_run(killed, train_steps=9, nan_restores=1), PoisonedFeed(7), config_text="", hooks=[Hook(1, kill)])
+    assert_equal(train(tiny_run(killed, train_steps=9, nan_restores=1), PoisonedFeed(7), config_text=""), expected)
+    # A run that has gone back once and was stopped does not go back a second time.
+    longer = tiny_run(said, train_steps=12, nan_restores=1)
+    with pytest.raises(InputError, match=r"loss is (nan|inf) in step 11, so training has stopped.*NAN_RESTORES"):
+        train(longer, PoisonedFeed(13), config_text="")
+    assert whole.steps(said) == [5, 9, 10]
+
+
+def test_without_a_checkpoint_there_is_nothing_to_go_back_to(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match="in step 3, so training has stopped"):
+        train(tiny_run(tmp_path, nan_restores=5), PoisonedFeed(2), config_text="")
 
 
 def test_another_run_s_checkpoint_begins_a_run_at_its_step(finished: Finished, tmp_path: pathlib.Path) -> None:

@@ -162,25 +162,27 @@ def test_what_is_cached_stays_until_rows_or_vocabulary_change(
     assert len(CachedSplit(output, IMDB, "train")) == 61
 
 
-def test_tables_that_split_a_dataset_otherwise_do_not_share_a_cache(data_dir: Path, vocabulary: Path, tmp_path: Path) -> None:
+def test_tables_that_split_a_dataset_otherwise_do_not_share_a_cache(vocabulary: Path, tmp_path: Path) -> None:
     """A split of one name may be other rows under other tables, as ag_news's train split in mini_t0_train."""
     task = universe.task(IMDB)
     other = dataclasses.replace(task, splits={"train": "test"})
-    write_rows(data_dir, "imdb/default", "test", [{"text": "Another film.", "label": 0}])
-    said: dict[str, Any] = {"places": at(data_dir), "vocabulary": vocabulary, "splits": ["train"]}
-    cache_tasks([other], output_cache_dir=tmp_path, **said)
-    assert is_cached(tmp_path, other, "train")
-    for refused in (lambda: cache_tasks([task], output_cache_dir=tmp_path, **said), lambda: is_cached(tmp_path, task, "train")):
+    rows, cache = tmp_path / "rows", tmp_path / "cache"
+    write_rows(rows, "imdb/default", "train", [{"text": f"Film {number}.", "label": number % 2} for number in range(60)])
+    write_rows(rows, "imdb/default", "test", [{"text": "Another film.", "label": 0}])
+    said: dict[str, Any] = {"places": at(rows), "vocabulary": vocabulary, "splits": ["train"]}
+    cache_tasks([other], output_cache_dir=cache, **said)
+    assert is_cached(cache, other, "train")
+    for refused in (lambda: cache_tasks([task], output_cache_dir=cache, **said), lambda: is_cached(cache, task, "train")):
         with pytest.raises(
             InputError, match=r"made of the dataset's split 'test', these tables take 'train'.*cache of its own"
         ):
             refused()
-    assert len(CachedSplit(tmp_path, IMDB, "train")) == 1
-    cache_tasks([task], output_cache_dir=tmp_path, overwrite=True, **said)
-    assert len(CachedSplit(tmp_path, IMDB, "train")) == 60 and is_cached(tmp_path, task, "train")
-    info = tmp_path / IMDB / "info.train.json"
+    assert len(CachedSplit(cache, IMDB, "train")) == 1
+    cache_tasks([task], output_cache_dir=cache, overwrite=True, **said)
+    assert len(CachedSplit(cache, IMDB, "train")) == 60 and is_cached(cache, task, "train")
+    info = cache / IMDB / "info.train.json"
     info.write_text(json.dumps({name: value for name, value in json.loads(info.read_text()).items() if name != "source"}))
-    assert is_cached(tmp_path, other, "train")  # SeqIO says nothing of it
+    assert is_cached(cache, other, "train")  # SeqIO says nothing of it
 
 
 def test_a_full_disk_leaves_nothing(data_dir: Path, vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

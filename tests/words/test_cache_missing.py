@@ -109,13 +109,13 @@ def test_reports_say_that_the_mixture_is_incomplete(tmp_path: Path, capsys: Any)
     from t0jax.report.table import print_table
 
     results = {"mixture": "t0_eval_score_eval", "missing_tasks": {"a": "Ask StoryCloze's authors.", "b": "", "c": "", "d": ""}}
-    evaluation = Evaluation("trained", (), results)
+    evaluation = Evaluation("trained", (), results, {})
     [note] = evaluation.warnings
     assert note == (
         "trained: t0_eval_score_eval is incomplete, 4 of its tasks had no rows: a, b, c and 1 more. Ask StoryCloze's authors."
     )
     print_table((), comparisons={}, title="Title", notes=evaluation.warnings)
     assert capsys.readouterr().out.startswith("trained: t0_eval_score_eval is incomplete")
-    assert Evaluation("whole", (), {"mixture": "m", "missing_tasks": {}}).warnings == []
+    assert Evaluation("whole", (), {"mixture": "m", "missing_tasks": {}}, {}).warnings == []
     html = page("Title", (), comparisons={}, notes=(), facts=evaluation.facts)
     assert 0 < html.index("is incomplete") < html.index("<figure")

@@ -118,6 +118,7 @@ def _splits(tasks: Sequence[PromptedTask], how: Caching) -> tuple[list[_Split], 
         for split, reason in lacking.items():
             if held := find_cached(output, task.name, split, fingerprint=None):
                 kept.append(held)
+                forget_missing(output, task.name, split)
                 continue
             missing = reason
             record_missing(output, task.name, split, str(reason))

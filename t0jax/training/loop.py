@@ -1,5 +1,6 @@
 """The training loop: it owns files, clocks and signals. Saving and hooks see the state before the step."""
 
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -142,6 +143,7 @@ class _Way:
         self.checkpoints.wait()  # the newest may still be on its way
         if self.restores >= limit or not self.checkpoints.steps():
             raise problem
+        traceback.clear_frames(problem.__traceback__)  # they hold the broken state, and there may be room for one only
         self.restores += 1
         state, position = begin(self.run, self.mesh, self.checkpoints)
         self.saved = int(state.step)

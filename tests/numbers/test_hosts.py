@@ -95,4 +95,6 @@ def test_four_two_and_four_processes_killed_in_between_equal_one(tmp_path: pathl
     lines, expected_lines = said(moved), said(straight)
     assert [line["step"] for line in lines] == [3, 6, 9, 12, 14]
     for line, wanted in zip(lines, expected_lines, strict=True):
+        for of in (line, wanted):
+            del of["examples_per_step"]  # a host counts its own and takes the others' for as many
         assert line == pytest.approx(wanted, rel=1e-5)

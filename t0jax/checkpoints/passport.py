@@ -23,6 +23,14 @@ def read_passport(folder: epath.Path) -> dict[str, Any] | None:
     return dict(json.loads(path.read_text())) if folder.is_dir() and path.exists() else None
 
 
+def recipe_of(folder: epath.Path) -> str | None:
+    """The config.gin that training has left, through conversions too; None where there is none."""
+    if recipe := (read_passport(folder) or {}).get("recipe"):
+        return str(recipe)
+    path = folder / "config.gin"
+    return str(path.read_text()) if path.exists() else None
+
+
 def step_of(folder: epath.Path) -> int | None:
     """The step that a converted checkpoint was saved at, for forms that have no place for it."""
     found = read_passport(folder)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,16 +99,22 @@ def scored_tasks(data: DataConfig) -> "tuple[PromptedTask, ...]":
 
 
 def trained_datasets(checkpoint: str | None, scored: "Sequence[PromptedTask]") -> list[str]:
-    """Those of the scored datasets that a checkpoint was trained on, as the config.gin in it says; none where it has none."""
+    """Those of the scored datasets that a checkpoint was trained on, as its recipe says; none where it has none."""
+    from etils import epath
+
+    from t0jax.checkpoints.passport import recipe_of
     from t0jax.cli.recipe import read_run
     from t0jax.data.held_out import trained_on
     from t0jax.data.universe import tasks_of
 
-    config = Path(checkpoint or "") / "config.gin"
-    if checkpoint is None or not config.is_file():
+    recipe = None if checkpoint is None else recipe_of(epath.Path(checkpoint))
+    if recipe is None:
         return []
     try:
-        trained = [task for task in tasks_of(read_run([str(config)]).data) if not task.is_scored]
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".gin") as config:
+            config.write(recipe)
+            config.flush()
+            trained = [task for task in tasks_of(read_run([config.name]).data) if not task.is_scored]
     except InputError as error:  # tables of another machine
         print(f"t0jax: what {checkpoint} was trained on cannot be told: {error}", file=sys.stderr)
         return []

@@ -204,6 +204,7 @@ def test_the_passport_says_where_every_tensor_came_from(tmp_path: pathlib.Path) 
     passport = read_passport(converted(tmp_path / "own", tmp_path / "t5x", "t5x").path)
     assert passport is not None
     assert passport["source"]["step"] == passport["step"] == 7
+    assert passport["recipe"] == (tmp_path / "own/checkpoint_7/config.gin").read_text() == "# how it was trained\n"
     assert passport["logits"]["compared"] and passport["logits"]["are_equal"]
     assert math.isfinite(passport["logits"]["largest_logit"])
     own = open_form(tmp_path / "own")

@@ -144,6 +144,12 @@ def test_what_was_trained_on_is_told_by_the_checkpoints_own_recipe(place, tmp_pa
         run = read_run([str(place / "run.gin")], [f"MIXTURE_OR_TASK_NAME={mixture}"])
         (tmp_path / "config.gin").write_text(run_text(run))
         assert trained_datasets(str(tmp_path), scored) == datasets
+    converted = tmp_path / "hf"
+    converted.mkdir()
+    (converted / "passport.json").write_text(
+        json.dumps({"recipe": run_text(read_run([str(place / "run.gin")], ["MIXTURE_OR_TASK_NAME=imdb"]))})
+    )
+    assert trained_datasets(str(converted), scored) == ["imdb"]
 
 
 def test_tasks_without_the_split_are_passed_over_and_named(place, capsys):

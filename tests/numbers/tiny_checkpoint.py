@@ -59,7 +59,7 @@ def write_own(folder: pathlib.Path, model: ModelConfig = T5_1_1, step: int = 7) 
 
     state = jax.tree.map(filled, state)
     with Checkpoints(folder) as checkpoints:
-        checkpoints.save(step, state, {}, {"config.gin": ""})
+        checkpoints.save(step, state, {}, {"config.gin": "# how it was trained\n"})
         checkpoints.wait()
     return state
 

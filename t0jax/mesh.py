@@ -1,7 +1,6 @@
-"""Devices on three axes, one table from logical axes to mesh axes, and the start of a run on many hosts."""
+"""Devices on three axes, and one table from logical axes to mesh axes."""
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -130,21 +129,3 @@ def check_rows(mesh: Mesh, rows: int, microbatches: int = 1) -> None:
             f"A batch of {rows} rows cannot be split over data x fsdp = {ways}{parts}: make batch_size a multiple of "
             f"{ways * microbatches}."
         )
-
-
-def start_distributed() -> None:
-    """Join the other processes of a run when the environment asks for it; nothing for a run of one process.
-
-    Asked for by T0JAX_DISTRIBUTED=1 (the platform knows the rest, as on a TPU pod) or by JAX_COORDINATOR_ADDRESS,
-    JAX_NUM_PROCESSES and JAX_PROCESS_ID. Must come before the first use of a device.
-    """
-    address = os.environ.get("JAX_COORDINATOR_ADDRESS")
-    if address is not None:
-        count, index = os.environ.get("JAX_NUM_PROCESSES"), os.environ.get("JAX_PROCESS_ID")
-        if count is None or index is None:
-            raise InputError(
-                "JAX_COORDINATOR_ADDRESS is set, but not both of JAX_NUM_PROCESSES and JAX_PROCESS_ID: set all three."
-            )
-        jax.distributed.initialize(address, int(count), int(index))
-    elif os.environ.get("T0JAX_DISTRIBUTED") == "1":
-        jax.distributed.initialize()

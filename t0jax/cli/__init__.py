@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from t0jax import __version__
-from t0jax.errors import InputError, did_you_mean
+from t0jax.errors import AGAIN, InputError, NotNow, did_you_mean
 
 COMMANDS = {
     "demo": "see T0's idea work on this machine: generate, train, score unseen tasks, report",
@@ -138,7 +138,7 @@ def _leave_absent_tpu_alone() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 2 bad input or a full disk, 130 or 143 stopped by a signal."""
+    """Run one command and return its exit status: 0 done, 2 bad input or a full disk, 75 again, 130 or 143 a signal."""
     try:
         _leave_absent_tpu_alone()
         with listening({signal.SIGTERM: leave}):
@@ -148,6 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"t0jax: {error}", file=sys.stderr)
         return 2
+    except NotNow as error:
+        print(f"t0jax: {error}", file=sys.stderr)
+        return AGAIN
     except KeyboardInterrupt as stop:
         name = "SIGTERM" if isinstance(stop, Terminated) else "SIGINT"
         print(f"t0jax: stopped by {name}", file=sys.stderr, flush=True)

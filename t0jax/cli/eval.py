@@ -28,11 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
     described = run_of(arguments)
     import jax
 
-    from t0jax.mesh import start_distributed
+    from t0jax.hosts import start_distributed
     from t0jax.report.evaluation import read_evaluation
     from t0jax.report.table import print_table
 
-    start_distributed()
+    start_distributed({"recipe": run_text(described)})
     run_evaluation(described)
     if jax.process_index() != 0:
         return 0

@@ -25,13 +25,9 @@ _SECONDS_TO_END = 5.0
 
 def with_cache(run: Run, tasks: "Sequence[PromptedTask]") -> Run:
     """The run, whose cache is now there and named in `data.cache_dir`; of several hosts the first one builds it."""
-    import jax
-    from jax.experimental import multihost_utils
+    from t0jax.hosts import on_first_host
 
-    if jax.process_index() == 0:
-        ensure_cache(run, tasks)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("cache")
+    on_first_host("cache the tasks", lambda: ensure_cache(run, tasks))
     return dataclasses.replace(run, data=dataclasses.replace(run.data, cache_dir=str(_cache_dir(run))))
 
 

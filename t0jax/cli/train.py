@@ -1,4 +1,8 @@
-"""`t0jax train`: train a T5 on a mixture. Status 0: done; 2: bad input; 143 or 130: stopped by SIGTERM or SIGINT and saved."""
+"""`t0jax train`: train a T5 on a mixture.
+
+Status 0: done; 2: bad input; 75: preempted (SIGTERM) and saved, or a host was missing: the same command goes on; 130: stopped
+by Ctrl-C and saved; 143: ended by SIGTERM before there was anything to save.
+"""
 
 import argparse
 import signal
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING
 from t0jax.cli import leave, listening
 from t0jax.cli.recipe import add_gin_arguments, run_of, run_text
 from t0jax.config import Run
-from t0jax.errors import InputError
+from t0jax.errors import AGAIN, InputError
 
 if TYPE_CHECKING:
     from t0jax.training.loop import Hook
@@ -25,15 +29,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; a run that has saved resumes from its MODEL_DIR. The status says how it ended."""
     with listening({signal.SIGTERM: leave, signal.SIGINT: leave}):  # until the loop listens: there is nothing to save
         described = run_of(arguments)
-        from t0jax.mesh import start_distributed
+        from t0jax.hosts import start_distributed
         from t0jax.training.interruption import Stopped
 
-        start_distributed()
+        start_distributed({"recipe": run_text(described)})
         try:
             run_training(described)
         except Stopped as stopped:
             print(f"t0jax: {stopped}", file=sys.stderr)
-            return 128 + stopped.signal_number
+            return AGAIN if stopped.signal_number == signal.SIGTERM else 128 + stopped.signal_number
     return 0
 
 

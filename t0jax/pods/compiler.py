@@ -145,7 +145,8 @@ def _lower(request: Request) -> tuple[Any, dict[str, Any]]:
     from t0jax.training.step import make_step
 
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return make_step(run.model, run.optimizer, run.train, mesh).lower(state, batch, key), shares
+    step: Any = make_step(run.model, run.optimizer, run.train, mesh)
+    return step.lower(state, batch, key), shares
 
 
 def _devices(topology: Topology) -> list[Any]:

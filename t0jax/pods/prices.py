@@ -18,7 +18,7 @@ class Price:
 
 
 def price_of(chip: Chip, provisioning: str, given: float | None = None) -> Price | None:
-    """The price that is `given`, or the table's; None where it has none for this chip. InputError for an unknown provisioning."""
+    """The price that is `given`, or the table's; None where it has none for the chip. InputError: no such provisioning."""
     if given is not None:
         if given < 0:
             raise InputError(f"--price is {given}; it must be at least 0 dollars a chip and hour.")
@@ -27,9 +27,7 @@ def price_of(chip: Chip, provisioning: str, given: float | None = None) -> Price
     known = sorted({row["provisioning"] for row in rows})
     if provisioning not in known:
         near = did_you_mean(provisioning, known)
-        raise InputError(
-            f"The table of prices knows no {provisioning!r}, but {', '.join(known)}.{near} Or give --price=DOLLARS."
-        )
+        raise InputError(f"The table of prices knows no {provisioning!r}, but {', '.join(known)}.{near} Or give --price.")
     for row in rows:
         if row["chip"] == chip.name and row["provisioning"] == provisioning:
             return Price(float(row["dollars"]), f"list price of {row['as_of']}, {provisioning.replace('_', ' ')}")

@@ -41,14 +41,14 @@ def remedies(request: Request) -> Iterator[Bindings]:
     if not request.is_evaluation:
         whole = MeshConfig(data=slices, fsdp=-1, tensor=run.mesh.tensor)
         if (run.mesh.data, run.mesh.fsdp) not in ((whole.data, -1), (whole.data, request.topology.chips // slices)):
-            most |= _mesh(whole)
+            most.update(_mesh(whole))
             yield dict(most)
         for microbatches in (2, 4, 8, 16, 32):
             if microbatches > run.train.microbatches:
-                yield most | {"TrainConfig.microbatches": microbatches}
+                yield {**most, "TrainConfig.microbatches": microbatches}
     for tensor in (2, 4):
         if tensor > run.mesh.tensor:
-            yield most | _mesh(MeshConfig(data=slices, fsdp=-1, tensor=tensor))
+            yield {**most, **_mesh(MeshConfig(data=slices, fsdp=-1, tensor=tensor))}
 
 
 def larger(topology: Topology, tries: int = 3) -> Iterator[Topology]:

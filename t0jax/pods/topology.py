@@ -13,7 +13,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Chip:
-    """One TPU chip, which is one JAX device. Sources: Google's pages on each generation, and libtpu for what it lets programs use."""
+    """One TPU chip, which is one JAX device. Sources: Google's pages on each generation; libtpu for what programs may use."""
 
     name: str
     device_kind: str
@@ -100,7 +100,7 @@ def parse_topology(text: str, slices: int = 1) -> Topology:
                 return Topology(chip, shape, slices)
         raise InputError(f"There is no accelerator type {text}. {_offer(chip, int(as_type[2]) // chip.cores)}")
     raise InputError(
-        f"{text!r} names no TPU slice: write its shape or its accelerator type, as in v5p:2x2x4, v5p-32, v5e:4x8 or v5litepod-32."
+        f"{text!r} names no TPU slice: write its shape or its accelerator type, as in v5p:2x2x4, v5p-32 or v5litepod-32."
     )
 
 

@@ -25,7 +25,7 @@ TRAINING = """
     tests, folder, cache, dies_at = sys.argv[1:]
     sys.path.insert(0, tests)
     import jax
-    from t0jax.mesh import start_distributed
+    from t0jax.hosts import start_distributed
     start_distributed()
     from tiny_run import tiny_run
     from t0jax.checkpoints import whole

@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec
 
 from t0jax.config import MeshConfig, ModelConfig, OptimizerConfig
 from t0jax.errors import InputError
-from t0jax.mesh import RULES, check_hosts, make_mesh, place_batch, sharding_of, start_distributed
+from t0jax.mesh import RULES, check_hosts, make_mesh, place_batch, sharding_of
 from t0jax.model.parameters import logical_axes
 from t0jax.training.step import abstract_state
 
@@ -63,17 +63,3 @@ def test_hosts_do_not_share_rows() -> None:
     check_hosts(devices.reshape(2, 1, 4))
     with pytest.raises(InputError, match="tensor=8 lies across hosts"):
         check_hosts(devices.reshape(1, 1, 8))
-
-
-def test_one_process_needs_no_start(monkeypatch) -> None:
-    for name in ("JAX_COORDINATOR_ADDRESS", "T0JAX_DISTRIBUTED"):
-        monkeypatch.delenv(name, raising=False)
-    start_distributed()
-    assert jax.process_count() == 1
-
-
-def test_a_half_described_cluster_says_what_is_missing(monkeypatch) -> None:
-    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "localhost:1234")
-    monkeypatch.delenv("JAX_NUM_PROCESSES", raising=False)
-    with pytest.raises(InputError, match="JAX_NUM_PROCESSES"):
-        start_distributed()

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import pathlib
+import signal
 import unittest.mock
 from typing import Any
 
@@ -98,11 +99,15 @@ def test_a_vocabulary_larger_than_the_model_is_refused(tmp_path: pathlib.Path, t
         train.run_training(run)
 
 
-def test_a_stopped_run_has_the_signal_s_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_stopped_run_says_whether_to_give_the_command_again(
+    number: signal.Signals, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def stop(run: Run) -> None:
-        raise Stopped(7, 15)
+        raise Stopped(7, number)
 
     monkeypatch.setattr(train, "run_of", lambda arguments: None)
+    monkeypatch.setattr(train, "run_text", lambda run: "")
     monkeypatch.setattr(train, "run_training", stop)
-    assert train.run(argparse.Namespace()) == 143
-    assert capsys.readouterr().err == "t0jax: stopped at step 7 by SIGTERM; the same command goes on from there\n"
+    assert train.run(argparse.Namespace()) == status
+    assert capsys.readouterr().err == f"t0jax: stopped at step 7 by {number.name}; the same command goes on from there\n"

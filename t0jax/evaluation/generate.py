@@ -1,16 +1,16 @@
-"""Greedy decoding: the likeliest next token until EOS, in batches of few static shapes."""
+"""Answers to inputs in batches of few static shapes: the likeliest next token until EOS."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Int
+from jaxtyping import Int
 
-from t0jax.batch import EOS_ID, PAD_ID
+from t0jax.batch import EOS_ID
+from t0jax.evaluation.decoding import decode
 from t0jax.mesh import batch_sharding, replicated
 from t0jax.model.t5 import T5
 
@@ -31,7 +31,7 @@ class Generator:
         self.batch_size = -(-batch_size // ways) * ways
         self._sharding = None if mesh is None else batch_sharding(mesh)
         whole = None if mesh is None else replicated(mesh)
-        self._run = jax.jit(partial(greedy, model, length=self.lengths["targets"]), out_shardings=whole)
+        self._run = jax.jit(partial(decode, model, length=self.lengths["targets"]), out_shardings=whole)
 
     def generate(self, inputs: Sequence[Int[np.ndarray, "S"]]) -> list[Int[np.ndarray, "T"]]:
         """The answer to each input, without EOS, in the order given."""
@@ -57,29 +57,3 @@ class Generator:
         if self._sharding is None:
             return tokens, segments
         return jax.device_put((tokens, segments), self._sharding)
-
-
-def greedy(model: T5, params: Any, tokens: Int[Array, "B S"], segments: Int[Array, "B S"], *, length: int) -> Int[Array, "B T"]:
-    """Up to `length` tokens a row; what follows a row's EOS is PAD. The decoder runs anew over all positions at each step."""
-    apply = partial(model.apply, {"params": params})
-    encoded = apply(tokens, segments, method="encode")
-    rows = tokens.shape[0]
-    ones = jnp.ones((rows, length), jnp.int32)
-
-    def is_going(state: tuple[Array, Array, Array]) -> Array:
-        step, _, is_done = state
-        return (step < length) & ~is_done.all()
-
-    def advance(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        step, answer, is_done = state
-        shifted = jnp.concatenate([jnp.full((rows, 1), PAD_ID, jnp.int32), answer[:, :-1]], axis=1)
-        hidden = apply(encoded, segments, shifted, ones, ones, method="decode")
-        here = jax.lax.dynamic_slice_in_dim(hidden, step, 1, axis=1)
-        chosen = apply(here, method="logits")[:, 0].argmax(-1).astype(jnp.int32)
-        chosen = jnp.where(is_done, PAD_ID, chosen)
-        answer = jax.lax.dynamic_update_slice_in_dim(answer, chosen[:, None], step, axis=1)
-        return step + 1, answer, is_done | (chosen == EOS_ID)
-
-    # A row without input (the last batch is filled up) has nothing to answer.
-    start = jnp.int32(0), jnp.full((rows, length), PAD_ID, jnp.int32), segments.max(-1) == 0
-    return jax.lax.while_loop(is_going, advance, start)[1]

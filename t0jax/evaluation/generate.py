@@ -36,13 +36,14 @@ class Generator:
         """Longer inputs than `task_feature_lengths["inputs"]` are cut, as in training; `batch_size` counts beams."""
         how = how or DecodeConfig()
         self.params = params
-        self.limit, length = task_feature_lengths["inputs"], how.max_decode_len or task_feature_lengths["targets"]
+        self.limit = task_feature_lengths["inputs"]
+        self.length = how.max_decode_len or task_feature_lengths["targets"]
         ways = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
         self.batch_size = -(-max(1, batch_size // how.num_decodes) // ways) * ways
         self._sharding = None if mesh is None else batch_sharding(mesh)
         whole = None if mesh is None else replicated(mesh)
         search = decode if how.num_decodes == 1 else beam_search
-        self._run = jax.jit(partial(search, model, length=length, how=how), out_shardings=whole)
+        self._run = jax.jit(partial(search, model, length=self.length, how=how), out_shardings=whole)
 
     def generate(
         self, inputs: Sequence[Int[np.ndarray, "S"]], on_progress: Callable[[int], None] = lambda answers: None

@@ -74,6 +74,21 @@ def write_cache(folder, vocabulary):
     (folder / "COMPLETED").touch()
 
 
+def write_open_cache(folder, vocabulary, texts):
+    """A cached task without choices: `texts` are the inputs and the targets of its rows."""
+    folder.mkdir(parents=True)
+    with RecordWriter(folder / "validation.tfrecord-00000-of-00001") as writer:
+        for asked, right in texts:
+            inputs, targets = vocabulary.encode([asked, right])
+            plain = {"inputs_pretokenized": asked, "targets_pretokenized": right}
+            writer.write(encode_example({"inputs": inputs, "targets": [*targets, EOS_ID], **plain}))
+    features = {name: {"shape": [None], "dtype": "int32"} for name in ("inputs", "targets")}
+    features |= {f"{name}_pretokenized": {"shape": [], "dtype": "string"} for name in ("inputs", "targets")}
+    (folder / "info.validation.json").write_text(json.dumps({"num_shards": 1, "features": features}))
+    (folder / "stats.validation.json").write_text(json.dumps({"examples": len(texts), "skipped": 0}))
+    (folder / "COMPLETED").touch()
+
+
 def save_checkpoint(folder):
     run = read_run([str(folder / "run.gin")])
     state = initial_state(run.model, run.optimizer, make_mesh(run.mesh), jax.random.key(5))

@@ -6,7 +6,7 @@ import pytest
 from furnished import SENTENCES, TASK, furnish
 
 from t0jax.cli import main
-from t0jax.cli.eval import origins_of, scored_tasks, trained_datasets
+from t0jax.cli.eval import evaluated_tasks, origins_of, trained_datasets
 from t0jax.cli.recipe import read_run, run_text
 from t0jax.data.missing import record_missing
 from t0jax.data.universe import mixture_tasks, task
@@ -84,11 +84,12 @@ def test_what_was_trained_on_is_told_by_the_checkpoints_own_recipe(place, tmp_pa
 
 def test_tasks_without_the_split_are_passed_over_and_named(place, capsys):
     data = read_run([str(place / "run.gin")], ["MIXTURE_OR_TASK_NAME=t0_train_score_eval"]).data
-    assert {one.dataset for one in mixture_tasks("t0_train_score_eval")} - {one.dataset for one in scored_tasks(data)} == {
+    evaluated = evaluated_tasks(data)
+    assert {one.dataset for one in mixture_tasks("t0_train_score_eval")} - {one.dataset for one in evaluated} == {
         "ag_news",  # the hub has no validation split of these two
         "yelp_review_full",
     }
-    assert "14 tasks have no split 'validation' and are not scored: yelp_review_full_" in capsys.readouterr().err
+    assert "14 tasks have no split 'validation' and are not evaluated: yelp_review_full_" in capsys.readouterr().err
 
 
 def test_infer_ranks_choices_as_eval_does(place, scored, capsys):

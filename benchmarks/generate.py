@@ -122,7 +122,8 @@ def transformers(
     command = [python, str(PEER), str(folder / "hf"), str(rows), str(out)]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     found = np.load(out)
-    return float(found["seconds"]), found["answers"]
+    has_ended = np.cumsum(found["answers"] == EOS_ID, axis=1) - (found["answers"] == EOS_ID) > 0
+    return float(found["seconds"]), np.where(has_ended, PAD_ID, found["answers"])  # beams are filled up with EOS there
 
 
 def uncached(model: T5, params: Any, inputs: Inputs, *, length: int) -> jax.Array:

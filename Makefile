@@ -10,7 +10,7 @@ setup: .venv/.ready
 demo: setup
 	.venv/bin/t0jax demo
 test: setup .venv-numbers/.ready
-	.venv/bin/python -m pytest -n 2 --dist loadfile tests/words tests/house tests/numbers/test_train_command.py
+	.venv/bin/python -m pytest -n 2 --dist loadfile tests/words tests/house tests/pods tests/numbers/test_train_command.py
 	.venv-numbers/bin/python -m pytest -n 2 --dist loadfile tests/numbers
 lint: setup
 	.venv/bin/ruff check .
@@ -36,6 +36,6 @@ $(UV): requirements/tools.lock
 	$(SYNC) --python .venv-numbers/bin/python requirements/numbers.lock
 	@touch $@
 lock: $(UV)
-	for name in tools build numbers dev; do $(COMPILE) requirements/$$name.in -o requirements/$$name.lock || exit 1; done
+	for name in tools build numbers tpu dev; do $(COMPILE) requirements/$$name.in -o requirements/$$name.lock || exit 1; done
 clean:
 	rm -rf .venv .venv-numbers .tools

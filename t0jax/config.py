@@ -152,6 +152,15 @@ class DataConfig(Checked):
         narrow, targets = self.narrow_targets, lengths["targets"]
         self._require(narrow is None or 0 < narrow < targets, "narrow_targets", f"None, or above 0 and below {targets} targets")
 
+    def streams_each(self, hosts: int) -> int:
+        """How many streams each host reads; an InputError when they do not divide."""
+        if self.num_streams % hosts:
+            raise InputError(
+                f"{self.num_streams} data streams cannot be shared by {hosts} processes; set DataConfig.num_streams to a "
+                "multiple of the hosts."
+            )
+        return self.num_streams // hosts
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Checked):

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
@@ -42,7 +43,22 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
             f"A mesh of {named} does not fit {len(devices)} devices: set MeshConfig so that the sizes multiply to "
             f"{len(devices)}, or one of them to -1."
         )
+    slices = len({getattr(device, "slice_index", 0) for device in devices if device.platform == "tpu"})
+    if slices > 1:
+        return _across_slices(sizes, slices, devices)
     return jax.make_mesh(tuple(sizes), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+
+
+def _across_slices(sizes: Sequence[int], slices: int, devices: Sequence[jax.Device]) -> Mesh:
+    """Only the axis `data` crosses slices: between them gradients travel, once a step, and nothing else."""
+    data, *inside = sizes
+    if data % slices:
+        raise InputError(
+            f"MeshConfig.data={data} does not divide over {slices} slices, between which only data parallelism goes: "
+            f"make it a multiple of {slices}, as in --gin.MeshConfig.data={slices}."
+        )
+    layout = mesh_utils.create_hybrid_device_mesh((data // slices, *inside), (slices, 1, 1), devices)
+    return Mesh(layout, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def check_hosts(devices: np.ndarray) -> None:
@@ -100,15 +116,20 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def place_batch(mesh: Mesh, batch: Mapping[str, np.ndarray], microbatches: int = 1) -> dict[str, Array]:
     """This process's rows of a global batch as global arrays on the mesh; an InputError when rows do not divide."""
-    sharding, ways = batch_sharding(mesh), mesh.shape["data"] * mesh.shape["fsdp"]
-    rows = len(next(iter(batch.values()))) * jax.process_count()
+    check_rows(mesh, len(next(iter(batch.values()))) * jax.process_count(), microbatches)
+    sharding = batch_sharding(mesh)
+    return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
+
+
+def check_rows(mesh: Mesh, rows: int, microbatches: int = 1) -> None:
+    """An InputError when a global batch of `rows` does not divide over the mesh, in that many parts."""
+    ways = mesh.shape["data"] * mesh.shape["fsdp"]
     if rows % (ways * microbatches):
         parts = f" in {microbatches} microbatches" if microbatches > 1 else ""
         raise InputError(
             f"A batch of {rows} rows cannot be split over data x fsdp = {ways}{parts}: make batch_size a multiple of "
             f"{ways * microbatches}."
         )
-    return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
 
 
 def start_distributed() -> None:

@@ -15,6 +15,11 @@ def mixtures_folder() -> Path:
     return _folder("mixtures")
 
 
+def tpu_scripts_folder() -> Path:
+    """The folder of scripts for pods and of what they cost; InputError when the installation lacks it."""
+    return _folder("tpu_scripts")
+
+
 def _folder(name: str) -> Path:
     package = Path(__file__).resolve().parent
     places = (package / "street" / name, package.parent / name)  # beside an installed t0jax lies gin-config's own gin/

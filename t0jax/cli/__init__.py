@@ -2,12 +2,14 @@
 
 import argparse
 import importlib
+import importlib.util
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -25,6 +27,7 @@ COMMANDS = {
     "infer": "answer prompts: rank choices or generate",
     "convert": "a checkpoint from t0jax's, t5x's or Hugging Face's form into another",
     "inspect": "what a checkpoint holds, in any form",
+    "plan": "whether a run fits a TPU slice, how long it takes and what it costs, before it is paid for",
 }
 ACTIONS = {
     "tasks": {
@@ -125,9 +128,19 @@ def listening(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None]
             signal.signal(number, handler)
 
 
+def _leave_absent_tpu_alone() -> None:
+    """Where libtpu is installed to plan with, JAX would look for a TPU: two seconds, and a page of complaints."""
+    if "JAX_PLATFORMS" in os.environ or importlib.util.find_spec("libtpu") is None or importlib.util.find_spec("jax_plugins"):
+        return
+    vendors = (path.read_text().strip() for path in Path("/sys/bus/pci/devices").glob("*/vendor"))
+    if "0x1ae0" not in vendors:  # Google's
+        os.environ["JAX_PLATFORMS"] = "cpu"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 2 bad input or a full disk, 130 or 143 stopped by a signal."""
     try:
+        _leave_absent_tpu_alone()
         with listening({signal.SIGTERM: leave}):
             status = _dispatch(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

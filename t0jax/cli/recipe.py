@@ -62,14 +62,19 @@ def add_gin_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_of(arguments: argparse.Namespace) -> Run:
-    """The Run that a command's gin flags describe."""
+def run_of(arguments: argparse.Namespace, *, is_sketch: bool = False) -> Run:
+    """The Run that a command's gin flags describe; see `read_run`."""
     paths = [path for path in arguments.gin_search_paths.split(",") if path]
-    return read_run(arguments.gin_file, arguments.gin_bindings, paths)
+    return read_run(arguments.gin_file, arguments.gin_bindings, paths, is_sketch=is_sketch)
 
 
-def read_run(gin_files: Sequence[str], bindings: Sequence[str] = (), search_paths: Sequence[str] = ()) -> Run:
-    """Read gin files, then `NAME=VALUE` bindings over them; an InputError names what is wrong and the nearest names."""
+def read_run(
+    gin_files: Sequence[str], bindings: Sequence[str] = (), search_paths: Sequence[str] = (), *, is_sketch: bool = False
+) -> Run:
+    """Read gin files, then `NAME=VALUE` bindings over them; an InputError names what is wrong and the nearest names.
+
+    A sketch may lack what the recipe requires of its user (where a checkpoint lies, ...): that keeps its default.
+    """
     if not gin_files:
         raise InputError("No recipe: give --gin_file, for example --gin_file=gin/runs/mini_t0.gin.")
     gin = _gin()
@@ -83,7 +88,7 @@ def read_run(gin_files: Sequence[str], bindings: Sequence[str] = (), search_path
         gin.parse_config([f"{name} = {value}" for name, value in given])
         for name in _defined_macros(gin):
             _bind_fields(gin, name, overrides=name in dict(given))
-        parts: dict[str, Any] = {section: _section(gin, section) for section in SECTIONS}
+        parts: dict[str, Any] = {section: _section(gin, section, is_sketch) for section in SECTIONS}
         return Run(**parts)
     except InputError:
         raise
@@ -187,9 +192,12 @@ def _bind_fields(gin: Any, macro: str, *, overrides: bool) -> None:
             gin.parse_config(f"{title}.{field} = %{macro}")
 
 
-def _section(gin: Any, section: str) -> Checked:
+def _section(gin: Any, section: str, is_sketch: bool) -> Checked:
     kind = SECTIONS[section]
     bound = gin.get_bindings(kind.__name__)
+    if is_sketch:
+        spared = {one.name for one in dataclasses.fields(kind) if not _has_no_default(one)}  # type: ignore[arg-type]
+        bound = {field: value for field, value in bound.items() if value is not gin.REQUIRED or field not in spared}
     required = [field for field, value in bound.items() if value is gin.REQUIRED]
     required += [one.name for one in dataclasses.fields(kind) if _has_no_default(one) and one.name not in bound]  # type: ignore[arg-type]
     if required:

@@ -127,12 +127,9 @@ def open_feed(
     The mixture's elements are dealt to num_streams streams; stream s fills rows s * batch_size // num_streams onwards of every
     batch. A process has consecutive streams, so the global batch is the same for any number of processes.
     """
-    if data.num_streams % process_count:
-        remedy = "set DataConfig.num_streams to a multiple of the hosts"
-        raise InputError(f"{data.num_streams} data streams cannot be shared by {process_count} processes; {remedy}.")
+    each = data.streams_each(process_count)
     splits = open_splits(data, tasks_with_rates)
     examples = mix(data, splits)
-    each = data.num_streams // process_count
     streams = range(process_index * each, (process_index + 1) * each)
     shapes = Shapes(data.task_feature_lengths["targets"])
     if data.narrow_targets is not None:  # every host reads the same sample

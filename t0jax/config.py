@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from t0jax.checked import Checked
+from t0jax.errors import InputError
 
 SOURCES = ("local", "tfds", "hub", "p3")
 """Where rows can come from: t0jax/data/sources has a file for each."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from t0jax.batch import EOS_ID, PAD_ID
 from t0jax.config import DecodeConfig
-from t0jax.evaluation.decoding import Inputs
+from t0jax.evaluation.decoding import NO_TOKEN, Inputs
 from t0jax.model.attention import KeyValues
 from t0jax.model.steps import Source, next_logits, nothing_written, read_inputs
 from t0jax.model.t5 import T5
@@ -67,6 +67,7 @@ def _advance(model: T5, params: Any, source: Source, how: DecodeConfig, state: B
     # Twice as many candidates as beams: even if one of each beam's is its end, enough go on.
     logp, places = jax.lax.top_k(logp.reshape(logp.shape[0], -1), 2 * beams)
     parents, tokens = jnp.divmod(places, logits.shape[-1])
+    tokens = jnp.where(jnp.isnan(logp), NO_TOKEN, tokens)
     candidates = jax.lax.dynamic_update_slice_in_dim(_of(state.live, parents), tokens[..., None], state.step, axis=2)
     ends = finishes = tokens == EOS_ID
     if how.beam_rules == "transformers":

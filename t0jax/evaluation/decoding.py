@@ -13,6 +13,8 @@ from t0jax.model.t5 import T5
 
 Inputs = tuple[Int[Array, "B S"], Int[Array, "B S"], Int[Array, "B"]]
 """Tokens, segments (a row of zeros is none to be answered), and each row's number among all inputs."""
+NO_TOKEN = -1
+"""Stands in an answer where the logits are no numbers."""
 
 
 def decode(model: T5, params: Any, inputs: Inputs, *, length: int, how: DecodeConfig) -> Int[Array, "B T"]:
@@ -29,7 +31,8 @@ def decode(model: T5, params: Any, inputs: Inputs, *, length: int, how: DecodeCo
     def advance(state: tuple[Any, ...]) -> tuple[Any, ...]:
         step, last, answer, written, is_done = state
         logits, written = next_logits(model, params, last[:, None], source, written, step)
-        chosen = jnp.where(is_done, PAD_ID, _choose(logits[:, 0], keys, step, how))
+        chosen = jnp.where(jnp.isfinite(logits[:, 0]).all(-1), _choose(logits[:, 0], keys, step, how), NO_TOKEN)
+        chosen = jnp.where(is_done, PAD_ID, chosen)
         answer = jax.lax.dynamic_update_slice_in_dim(answer, chosen[:, None], step, axis=1)
         return step + 1, chosen, answer, written, is_done | (chosen == EOS_ID)
 

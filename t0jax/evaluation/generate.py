@@ -11,8 +11,9 @@ from jaxtyping import Int
 
 from t0jax.batch import EOS_ID
 from t0jax.config import DecodeConfig
+from t0jax.errors import InputError
 from t0jax.evaluation.beam import beam_search
-from t0jax.evaluation.decoding import Inputs, decode
+from t0jax.evaluation.decoding import NO_TOKEN, Inputs, decode
 from t0jax.mesh import batch_sharding, replicated
 from t0jax.model.t5 import T5
 
@@ -54,6 +55,8 @@ class Generator:
         for start in range(0, len(order), self.batch_size):
             numbers = order[start : start + self.batch_size]
             rows = np.asarray(self._run(self.params, self._padded(inputs, numbers)))
+            if (rows == NO_TOKEN).any():
+                raise InputError("The model's logits are no numbers: its training has diverged; take an earlier checkpoint.")
             for number, row in zip(numbers, rows, strict=False):
                 ends = np.flatnonzero(row == EOS_ID)
                 answers[number] = row[: ends[0]] if ends.size else row

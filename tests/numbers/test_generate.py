@@ -124,5 +124,13 @@ def test_wrong_ways_to_decode_are_refused(wrong, what: str) -> None:
         DecodeConfig(**wrong)
 
 
+@pytest.mark.parametrize("how", [DecodeConfig(), DRAWN, DecodeConfig(num_decodes=3)], ids=["greedy", "drawn", "beams"])
+def test_a_model_that_has_diverged_has_no_answers(params, how) -> None:
+    broken = jax.tree.map(lambda leaf: leaf, params)
+    broken["decoder"]["decoder_norm"] = {"scale": params["decoder"]["decoder_norm"]["scale"].at[0].set(np.nan)}
+    with pytest.raises(InputError, match="has diverged"):
+        answers(broken, how, inputs())
+
+
 def test_no_inputs_give_no_answers(params):
     assert Generator(T5(CONFIG), params, task_feature_lengths=LENGTHS).generate([]) == []

@@ -51,6 +51,16 @@ class RankExample:
     is_correct: Sequence[bool]
 
 
+@dataclass(frozen=True)
+class OpenExample:
+    """One prompted example without choices: what is right is text. `inputs` are token ids without EOS."""
+
+    task: str
+    example: int
+    inputs: np.ndarray
+    targets: Sequence[str]
+
+
 def decoder_inputs(targets: np.ndarray, segment_ids: np.ndarray) -> np.ndarray:
     """Targets (B, T) shifted right by one; the first token of every segment sees PAD, T5's start token."""
     shifted = np.zeros_like(targets)

@@ -1,64 +1,16 @@
 """Every knob, as frozen, keyword-only, self-checking dataclasses. Gin binds exactly these; standard library only."""
 
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from t0jax.checked import Checked
 from t0jax.errors import InputError
 
 SOURCES = ("local", "tfds", "hub", "p3")
 """Where rows can come from: t0jax/data/sources has a file for each."""
 LossNormalizingFactor = Literal["NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE"]
-
-
-def _matches(value: Any, kind: Any) -> bool:
-    """Whether `value` has the annotated type `kind`; an int is a float, True is not an int."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return True
-    if origin is Literal:
-        return value in arguments
-    if origin in (typing.Union, types.UnionType):
-        return any(_matches(value, part) for part in arguments)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_matches(item, arguments[0]) for item in value)
-    if origin is not None and issubclass(origin, Mapping):
-        return isinstance(value, Mapping) and all(
-            _matches(k, arguments[0]) and _matches(v, arguments[1]) for k, v in value.items()
-        )
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-class Checked:
-    """Holds every field of a dataclass to its annotation: gin checks no types."""
-
-    def __post_init__(self) -> None:
-        for name, kind in typing.get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            if isinstance(value, list):  # gin writes sequences either way
-                value = tuple(value)
-                object.__setattr__(self, name, value)
-            if not _matches(value, kind):
-                wanted = getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else str(kind)
-                raise InputError(f"{type(self).__name__}.{name} is {value!r}, which is not of type {wanted}.")
-
-    def _require(self, is_good: bool, name: str, limit: str) -> None:
-        if not is_good:
-            raise InputError(f"{type(self).__name__}.{name} is {getattr(self, name)!r}; it must be {limit}.")
-
-    def _require_positive(self, *names: str) -> None:
-        for name in names:
-            self._require(getattr(self, name) > 0, name, "above 0")
-
-    def _require_local(self, *names: str) -> None:
-        for name in names:
-            self._require("://" not in (getattr(self, name) or ""), name, "a path on this machine: mount the bucket, or copy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +226,40 @@ class EvalConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DecodeConfig(Checked):
+    """How an answer is written where there are no choices: t5x's names where it has them. Defaults are greedy."""
+
+    num_decodes: int = 1
+    """Beams, the best of which is the answer."""
+    alpha: float = 0.6
+    """The beams' length penalty: log-probabilities are divided by ((5 + length) / 6) ** alpha."""
+    beam_rules: Literal["t5x", "transformers"] = "t5x"
+    """transformers: divided by length ** alpha, its length_penalty; and what is longest counts as finished."""
+    temperature: float = 0.0
+    """Above 0, tokens are drawn from softmax(logits / temperature); 0 takes the likeliest."""
+    topk: int = 0
+    """Draw from this many likeliest tokens; 0: all."""
+    topp: float = 0.0
+    """Draw from the fewest likeliest tokens that have at least this probability together; 0: all."""
+    max_decode_len: int | None = None
+    """Tokens of an answer at most; None: as many as targets have in task_feature_lengths."""
+    decode_seed: int = 0
+    """What is drawn depends on this, the number of the input and nothing else."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_positive("num_decodes")
+        for name in ("alpha", "temperature", "topk", "decode_seed"):
+            self._require(getattr(self, name) >= 0, name, "at least 0")
+        self._require(0 <= self.topp <= 1, "topp", "at least 0 and at most 1")
+        self._require(self.max_decode_len is None or self.max_decode_len > 0, "max_decode_len", "None or above 0")
+        is_one = self.num_decodes == 1 or self.temperature == 0
+        self._require(is_one, "num_decodes", "1 where temperature is above 0: beams are not drawn")
+        for name in ("topk", "topp"):
+            self._require(not getattr(self, name) or self.temperature > 0, name, "0 where temperature is 0: nothing is drawn")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run(Checked):
     """Everything that a command needs, after gin has been read."""
 
@@ -283,6 +269,7 @@ class Run(Checked):
     data: DataConfig
     train: TrainConfig
     evaluate: EvalConfig
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
 
 
 SECTIONS: Mapping[str, type[Checked]] = typing.get_type_hints(Run)

@@ -21,7 +21,7 @@ COMMANDS = {
     "tasks": "list prompted tasks and mixtures, or render one task on rows",
     "cache": "render and tokenize tasks into SeqIO's cache",
     "train": "train a T5 on a mixture",
-    "eval": "score every wording by rank classification",
+    "eval": "score every wording by rank classification, or generate where there are no choices",
     "report": "accuracy per wording, median and spread per dataset",
     "select": "the checkpoint of a run that is best on its training datasets' validation rows",
     "infer": "answer prompts: rank choices or generate",

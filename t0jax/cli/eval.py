@@ -1,10 +1,11 @@
-"""`t0jax eval`: score every wording of a mixture's `_score_eval` tasks by rank classification."""
+"""`t0jax eval`: every wording of a mixture by rank classification where it has choices, else by generating."""
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from t0jax.config import DataConfig, Run
 from t0jax.errors import InputError
 
 if TYPE_CHECKING:
-    from t0jax.batch import RankExample
+    from t0jax.cli.weights import OpenModel
     from t0jax.data.universe import PromptedTask
+    from t0jax.data.vocabulary import Vocabulary
     from t0jax.rank import Origin
 
 
@@ -24,78 +26,143 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate and print the table; the files are `scores.jsonl` and `results.json` in EVAL_OUTPUT_DIR."""
+    """Evaluate and print the tables; the files in EVAL_OUTPUT_DIR are what docs/evaluation.md says."""
     described = run_of(arguments)
     import jax
 
     from t0jax.hosts import start_distributed
+
+    start_distributed({"recipe": run_text(described)})
+    tasks = evaluated_tasks(described.data)
+    _output_dir(described)
+    prepared = _prepare(described, tasks)
+    evaluation, show = (_rank, _print_ranked) if tasks[0].is_scored else (_generate, _print_generated)
+    evaluation(prepared)
+    if jax.process_index() == 0:
+        show(described)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An opened model, and the tasks of the evaluation in the cache."""
+
+    described: Run
+    opened: "OpenModel"
+    vocabulary: "Vocabulary"
+    cache_dir: Path
+    tasks: "Sequence[PromptedTask]"
+    missing: "Mapping[str, str]"
+    """Tasks that have no rows and may be skipped, with the reason."""
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """How inputs are cut and batched."""
+        data = self.described.data
+        return {"task_feature_lengths": data.task_feature_lengths, "batch_size": data.batch_size, "mesh": self.opened.mesh}
+
+    def examples(self, read: "Callable[..., Iterable[Any]]") -> list[Any]:
+        """All examples of the tasks, as `read` finds them in the cache."""
+        data, vocab_size = self.described.data, self.described.model.vocab_size
+        shape = data.split, data.task_feature_lengths, data.num_examples, vocab_size
+        return [example for task in self.tasks for example in read(self.cache_dir, task.name, *shape)]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a file of results says of the evaluation."""
+        data = self.described.data
+        return {
+            "mixture": data.mixture_or_task_name,
+            "split": data.split,
+            "checkpoint": self.opened.checkpoint,
+            "step": self.opened.step,
+            "config": run_text(self.described),
+            "skipped_rows": _skipped_rows(self.cache_dir, self.tasks, data.split),
+            "missing_tasks": self.missing,
+            "trained_on": trained_datasets(self.opened.checkpoint, self.tasks),
+        }
+
+
+def _prepare(described: Run, tasks: "Sequence[PromptedTask]") -> _Prepared:
+    """Cache what is not cached."""
+    from t0jax.cli.prepare import with_cache, without_missing
+    from t0jax.cli.weights import open_model, open_vocabulary
+    from t0jax.metrics import check_installed
+
+    check_installed(metric for task in tasks if not task.is_scored for metric in task.metrics)
+    vocabulary = open_vocabulary(described)
+    opened = open_model(described)  # first: a wrong checkpoint is found before minutes of caching
+    if opened.checkpoint is None:
+        print("t0jax: no CHECKPOINT_PATH is given: this evaluates the untrained model.", file=sys.stderr)
+    cached = with_cache(described, tasks)
+    return _Prepared(described, opened, vocabulary, Path(str(cached.data.cache_dir)), *without_missing(cached, tasks))
+
+
+def _rank(prepared: _Prepared) -> None:
+    """Score all choices, and write scores.jsonl and results.json."""
+    from t0jax.data.feed import rank_examples
+    from t0jax.evaluation.engine import evaluate
+    from t0jax.evaluation.score import Scorer
+
+    scorer = Scorer(prepared.opened.model, prepared.opened.params, **prepared.shape)
+    examples, output_dir = prepared.examples(rank_examples), _output_dir(prepared.described)
+    evaluate(scorer, examples, origins_of(prepared.tasks), output_dir, about=prepared.about)
+
+
+def _generate(prepared: _Prepared) -> None:
+    """Answer the tasks without choices, and write predictions.jsonl and generated.json."""
+    from t0jax.data.feed import open_examples
+    from t0jax.evaluation.generate import Generator
+    from t0jax.evaluation.open_ended import OpenTask, evaluate_open
+
+    generator = Generator(prepared.opened.model, prepared.opened.params, prepared.described.decode, **prepared.shape)
+    origins = origins_of(prepared.tasks)
+    tasks = {task.name: OpenTask(origins[task.name], task.metrics) for task in prepared.tasks}
+    examples, output_dir = prepared.examples(open_examples), _output_dir(prepared.described)
+    evaluate_open(generator, prepared.vocabulary.decode, examples, tasks, output_dir, about=prepared.about)
+
+
+def _print_ranked(described: Run) -> None:
     from t0jax.report.evaluation import read_evaluation
     from t0jax.report.table import print_table
 
-    start_distributed({"recipe": run_text(described)})
-    run_evaluation(described)
-    if jax.process_index() != 0:
-        return 0
     evaluation = read_evaluation(str(_output_dir(described)))
     model = "the untrained model" if described.evaluate.checkpoint_path is None else described.evaluate.checkpoint_path
     title = f"{described.data.mixture_or_task_name}, {model}"
     print_table(evaluation.outcomes, comparisons={}, title=title, notes=evaluation.warnings)
-    return 0
 
 
-def run_evaluation(described: Run) -> dict[str, Any]:
-    """Cache what is not cached, score all choices, write both files, and return what `results.json` holds."""
-    from t0jax.cli.prepare import with_cache, without_missing
-    from t0jax.cli.weights import open_model, open_vocabulary
-    from t0jax.evaluation.engine import evaluate
-    from t0jax.evaluation.score import Scorer
+def _print_generated(described: Run) -> None:
+    from t0jax.report.generated import read_generated, sections
+    from t0jax.report.table import print_sections
 
-    data, output_dir = described.data, _output_dir(described)
-    tasks = scored_tasks(data)
-    open_vocabulary(described)
-    opened = open_model(described)  # first: a wrong checkpoint is found before minutes of caching
-    if opened.checkpoint is None:
-        print("t0jax: no CHECKPOINT_PATH is given: this scores the untrained model.", file=sys.stderr)
-    prepared = with_cache(described, tasks)
-    cache_dir = Path(str(prepared.data.cache_dir))
-    there, missing = without_missing(prepared, tasks)
-    scorer = Scorer(
-        opened.model,
-        opened.params,
-        task_feature_lengths=data.task_feature_lengths,
-        batch_size=data.batch_size,
-        mesh=opened.mesh,
-    )
-    about = {
-        "mixture": data.mixture_or_task_name,
-        "split": data.split,
-        "checkpoint": opened.checkpoint,
-        "step": opened.step,
-        "config": run_text(described),
-        "skipped_rows": _skipped_rows(cache_dir, there, data.split),
-        "missing_tasks": missing,
-        "trained_on": trained_datasets(opened.checkpoint, there),
-    }
-    examples = list(_examples(described, cache_dir, there))
-    return evaluate(scorer, examples, origins_of(there), output_dir, about=about)
+    if found := read_generated(str(_output_dir(described))):
+        print_sections(sections([found])[:1], notes=found.warnings)
 
 
-def scored_tasks(data: DataConfig) -> "tuple[PromptedTask, ...]":
-    """The `_score_eval` tasks of a mixture; an InputError when it is a training mixture."""
-    from t0jax.data.universe import SCORE_EVAL, tasks_of, with_splits
+def evaluated_tasks(data: DataConfig) -> "tuple[PromptedTask, ...]":
+    """The `_score_eval` tasks of a mixture, or those without choices; an InputError when it is a mixture for training."""
+    from t0jax.data.universe import SCORE_EVAL, tasks_of, universe_of, with_splits
 
+    name = data.mixture_or_task_name
     tasks, lacking = with_splits(tasks_of(data), [data.split])
-    if not all(task.is_scored for task in tasks):
+    training = [task for task in tasks if task.has_choices and not task.is_scored]
+    if training and (name in universe_of(data.tables).mixture_names() or len(training) == len(tasks)):
         raise InputError(
-            f"{data.mixture_or_task_name} is not for rank classification: give a mixture or task whose name ends in "
-            f"{SCORE_EVAL}, as --gin.MIXTURE_OR_TASK_NAME=t0_eval_score_eval."
+            f"{name} is not for rank classification: give a mixture or task whose name ends in {SCORE_EVAL}, as "
+            "--gin.MIXTURE_OR_TASK_NAME=t0_eval_score_eval, or one without answer choices, which are generated."
         )
     if not tasks:
-        raise InputError(f"No task of {data.mixture_or_task_name} has a split {data.split!r}: {lacking[0]} has none.")
-    if lacking:
-        names = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
-        print(f"t0jax: {len(lacking)} tasks have no split {data.split!r} and are not scored: {names}", file=sys.stderr)
-    return tasks
+        raise InputError(f"No task of {name} has a split {data.split!r}: {lacking[0]} has none.")
+    _tell("tasks have choices and are ranked under names with _score_eval, not here", [task.name for task in training])
+    _tell(f"tasks have no split {data.split!r} and are not evaluated", lacking)
+    return tuple(task for task in tasks if task.is_scored or not task.has_choices)
+
+
+def _tell(what: str, names: "Sequence[str]") -> None:
+    if names:
+        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        print(f"t0jax: {len(names)} {what}: {listed}", file=sys.stderr)
 
 
 def trained_datasets(checkpoint: str | None, scored: "Sequence[PromptedTask]") -> list[str]:
@@ -139,14 +206,6 @@ def _output_dir(described: Run) -> Path:
     if described.evaluate.eval_output_dir is None:
         raise InputError("The scores need a place: give --gin.EVAL_OUTPUT_DIR=DIR.")
     return Path(described.evaluate.eval_output_dir)
-
-
-def _examples(described: Run, cache_dir: Path, tasks: "Sequence[PromptedTask]") -> "Iterator[RankExample]":
-    from t0jax.data.feed import rank_examples
-
-    data, vocab_size = described.data, described.model.vocab_size
-    for task in tasks:
-        yield from rank_examples(cache_dir, task.name, data.split, data.task_feature_lengths, data.num_examples, vocab_size)
 
 
 def _skipped_rows(cache_dir: Path, tasks: "Sequence[PromptedTask]", split: str) -> dict[str, int]:

@@ -1,22 +1,31 @@
-"""`t0jax infer`: answer prompts, by ranking given choices or by greedy generation."""
+"""`t0jax infer`: answer prompts, by ranking given choices or by generating."""
 
 import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from t0jax.cli import questions
+from t0jax.cli.questions import Question, read_questions
 from t0jax.cli.recipe import add_gin_arguments, read_run
-from t0jax.config import Run
+from t0jax.config import DecodeConfig, Run
 from t0jax.errors import InputError
 
 if TYPE_CHECKING:
     from t0jax.cli.weights import OpenModel
     from t0jax.data.vocabulary import Vocabulary
 
-SEPARATOR = "|"
+DECODING = {
+    "num_decodes": "so many beams, the best of which is the answer",
+    "alpha": "the beams' length penalty",
+    "temperature": "above 0: draw tokens",
+    "topk": "of the so many likeliest",
+    "topp": "of the likeliest that have this probability together",
+    "max_decode_len": "so many tokens at most",
+    "decode_seed": "what is drawn repeats by it",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="in any form; without --gin_file by its own config.gin, or by what its tensors say",
     )
-    parser.add_argument("--prompt", action="append", metavar="TEXT", help="a prompt; may be given again")
-    parser.add_argument("--file", metavar="PATH", help="prompts, one a line; default: standard input")
-    parser.add_argument("--choices", metavar="A|B|C", help="answer with the likeliest of these instead of generating")
+    questions.add_arguments(parser)
+    kinds = {field.name: float if field.type is float else int for field in dataclasses.fields(DecodeConfig)}
+    for name, what in DECODING.items():
+        parser.add_argument(f"--{name}", type=kinds[name], metavar="N", help=f"generating: {what}")
     parser.add_argument("--json", action="store_true", help="one JSON object a line: input, output and, with choices, scores")
 
 
@@ -38,13 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
     from t0jax.cli.weights import open_model, open_vocabulary
 
     described = _described(arguments)
-    choices = _choices(arguments.choices)
-    prompts = _prompts(arguments)
+    asked = read_questions(arguments)
     vocabulary = open_vocabulary(described)
+    tokens = vocabulary.encode([question.prompt for question in asked])
+    _tell_cut(tokens, described)
     opened = open_model(described)
-    answer = _rank if choices else _generate
-    for prompt, line in zip(prompts, answer(described, opened, vocabulary, prompts, choices), strict=True):
-        print(json.dumps({"input": prompt, **line}, ensure_ascii=False) if arguments.json else _text(line))
+    answers: list[dict[str, Any]] = [{}] * len(asked)
+    for answer in (_rank, _generate):
+        numbers = [number for number, question in enumerate(asked) if bool(question.choices) == (answer is _rank)]
+        given = [asked[number] for number in numbers], [tokens[number] for number in numbers]
+        for number, found in zip(numbers, answer(described, opened, vocabulary, *given) if numbers else [], strict=True):
+            answers[number] = found
+    for question, found in zip(asked, answers, strict=True):
+        print(json.dumps({"input": question.prompt, **found}, ensure_ascii=False) if arguments.json else _text(found))
     return 0
 
 
@@ -58,6 +74,8 @@ def _described(arguments: argparse.Namespace) -> Run:
             bindings = [*found, *bindings]
     if not files:
         raise InputError("Which model is to answer is not clear: give --checkpoint_path=MODEL_DIR, or --gin_file and it.")
+    given = {name: getattr(arguments, name) for name in DECODING}
+    bindings += [f"DecodeConfig.{name}={value}" for name, value in given.items() if value is not None]
     described = read_run(files, bindings, [path for path in arguments.gin_search_paths.split(",") if path])
     if described.evaluate.checkpoint_path is None:
         raise InputError("An untrained model has no answers: give --checkpoint_path=MODEL_DIR.")
@@ -79,58 +97,41 @@ def _recipe_of(checkpoint: str) -> tuple[list[str], list[str]]:
     return ["models/small.gin"], ["MIXTURE_OR_TASK_NAME=none", *bindings]
 
 
-def _choices(text: str | None) -> list[str]:
-    if text is None:
-        return []
-    choices = [choice.strip() for choice in text.split(SEPARATOR)]
-    if len(set(choices)) < max(2, len(choices)) or not all(choices):
-        raise InputError(f"--choices is {text!r}; it must be two or more different answers, as 'yes{SEPARATOR}no'.")
-    return choices
-
-
-def _prompts(arguments: argparse.Namespace) -> list[str]:
-    if arguments.prompt and arguments.file:
-        raise InputError("Give prompts either by --prompt or by --file.")
-    if arguments.prompt:
-        return list(arguments.prompt)
-    try:
-        lines = Path(arguments.file).read_text(encoding="utf-8") if arguments.file else sys.stdin.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The prompts in {arguments.file} cannot be read ({error}): give a text file, one prompt a line."
-        ) from error
-    prompts = [line for line in lines.splitlines() if line.strip()]
-    if not prompts:
-        raise InputError(f"{arguments.file or 'Standard input'} holds no prompt: write one on each line.")
-    return prompts
+def _tell_cut(tokens: Sequence[Sequence[int]], described: Run) -> None:
+    limit = described.data.task_feature_lengths["inputs"]
+    if cut := sum(len(one) > limit for one in tokens):
+        print(f"t0jax: {cut} of {len(tokens)} prompts are cut to {limit} tokens, as in training", file=sys.stderr)
 
 
 def _rank(
-    described: Run, opened: "OpenModel", vocabulary: "Vocabulary", prompts: Sequence[str], choices: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+    described: Run, opened: "OpenModel", vocabulary: "Vocabulary", asked: Sequence[Question], tokens: Sequence[Sequence[int]]
+) -> list[dict[str, Any]]:
     import numpy as np
 
     from t0jax.batch import EOS_ID, RankExample
     from t0jax.evaluation.score import Scorer
 
-    answers = [np.array([*tokens, EOS_ID]) for tokens in vocabulary.encode(choices)]
-    inputs = map(np.array, vocabulary.encode(prompts))
-    examples = [RankExample("infer", number, tokens, answers, [False] * len(answers)) for number, tokens in enumerate(inputs)]
-    scorer = Scorer(opened.model, opened.params, mesh=opened.mesh, **_shape(described, len(prompts)))
-    for logp in scorer.score(examples):
-        yield {"output": choices[int(logp.argmax())], "scores": dict(zip(choices, logp.tolist(), strict=True))}
+    examples = []
+    for number, (question, inputs) in enumerate(zip(asked, tokens, strict=True)):
+        choices = [np.array([*choice, EOS_ID]) for choice in vocabulary.encode(question.choices)]
+        examples.append(RankExample("infer", number, np.array(inputs), choices, [False] * len(choices)))
+    scorer = Scorer(opened.model, opened.params, mesh=opened.mesh, **_shape(described, len(asked)))
+    return [
+        {"output": question.choices[int(logp.argmax())], "scores": dict(zip(question.choices, logp.tolist(), strict=True))}
+        for question, logp in zip(asked, scorer.score(examples), strict=True)
+    ]
 
 
 def _generate(
-    described: Run, opened: "OpenModel", vocabulary: "Vocabulary", prompts: Sequence[str], _: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+    described: Run, opened: "OpenModel", vocabulary: "Vocabulary", asked: Sequence[Question], tokens: Sequence[Sequence[int]]
+) -> list[dict[str, Any]]:
     import numpy as np
 
     from t0jax.evaluation.generate import Generator
 
-    generator = Generator(opened.model, opened.params, mesh=opened.mesh, **_shape(described, len(prompts)))
-    for tokens in generator.generate([np.array(tokens) for tokens in vocabulary.encode(prompts)]):
-        yield {"output": vocabulary.decode(tokens.tolist())}
+    generator = Generator(opened.model, opened.params, described.decode, mesh=opened.mesh, **_shape(described, len(asked)))
+    answers = generator.generate([np.array(inputs) for inputs in tokens])
+    return [{"output": vocabulary.decode(answer.tolist())} for answer in answers]
 
 
 def _shape(described: Run, prompts: int) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _shape(described: Run, prompts: int) -> dict[str, Any]:
     return {"task_feature_lengths": data.task_feature_lengths, "batch_size": min(data.batch_size, prompts)}
 
 
-def _text(line: dict[str, Any]) -> str:
-    if "scores" not in line:
-        return str(line["output"])
-    return f"{line['output']}  ({', '.join(f'{choice} {logp:.3f}' for choice, logp in line['scores'].items())})"
+def _text(found: dict[str, Any]) -> str:
+    if "scores" not in found:
+        return str(found["output"])
+    return f"{found['output']}  ({', '.join(f'{choice} {logp:.3f}' for choice, logp in found['scores'].items())})"

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from t0jax.config import SECTIONS, Checked, Run
+from t0jax.checked import Checked
+from t0jax.config import SECTIONS, Run
 from t0jax.errors import InputError, did_you_mean
 from t0jax.street import gin_folder
 

@@ -9,7 +9,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from t0jax.batch import Batch, Feed, RankExample
+from t0jax.batch import Batch, Feed, OpenExample, RankExample
 from t0jax.config import DataConfig
 from t0jax.data.fill import SAMPLE, pack_sizes, shapes_of, sizes_of
 from t0jax.data.mixing import mix, open_splits
@@ -191,3 +191,23 @@ def rank_examples(
             choices=tuple(choice["targets"][: task_feature_lengths["targets"]] for choice in whole),
             is_correct=tuple(bool(choice["is_correct"].any()) for choice in whole),
         )
+
+
+def open_examples(
+    cache_dir: str | pathlib.Path,
+    task: str,
+    split: str,
+    task_feature_lengths: Mapping[str, int],
+    num_examples: int | None = None,
+    vocab_size: int | None = None,
+) -> Iterator[OpenExample]:
+    """The examples of a cached task without choices in the cache's order, inputs trimmed; only the first `num_examples`.
+
+    An InputError for a token >= vocab_size. The target is the text that was tokenized, which tokens do not always give back.
+    """
+    records = CachedSplit(cache_dir, task, split, ("inputs", "targets_pretokenized"))
+    for number in range(min(len(records), num_examples or len(records))):
+        record = records[number]
+        _check_tokens(record["inputs"], vocab_size, str(cache_dir))
+        targets = tuple(text.decode("utf-8", errors="replace") for text in record["targets_pretokenized"])
+        yield OpenExample(task, number, record["inputs"][: task_feature_lengths["inputs"]], targets)

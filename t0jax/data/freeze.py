@@ -22,5 +22,5 @@ def frozen_templates() -> str:
             continue  # jigsaw_toxicity_pred, which T0's table names
         for template in load_templates(dataset, subset, folder).values():
             flags = ("yes" if flag else "no" for flag in (template.original_task, bool(template.answer_choices)))
-            writer.writerow((dataset, subset or "", template.name, *flags))
+            writer.writerow((dataset, subset or "", template.name, *flags, "|".join(template.metrics)))
     return text.getvalue()

@@ -16,7 +16,7 @@ from t0jax.errors import InputError, did_you_mean
 
 
 class CachedSplit:
-    """The examples of `<cache_dir>/<task>/<split>.tfrecord-*` by number, each a dict of int32 arrays.
+    """The examples of `<cache_dir>/<task>/<split>.tfrecord-*` by number, each a dict of arrays.
 
     An InputError when the task is not cached, was not cached to its end, or holds other than its own statistics say.
     """
@@ -95,7 +95,7 @@ class CachedSplit:
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, np.ndarray]:
-        """The chosen features of one example, int32; an InputError when its record is damaged."""
+        """The chosen features of one example, int32, or bytes as objects; an InputError when its record is damaged."""
         place = range(len(self))[index]
         shard = bisect.bisect_right(self._ends, place)
         record = self._shard(shard)[place - self._ends[shard]]  # counted from the shard's end
@@ -105,7 +105,10 @@ class CachedSplit:
             raise InputError(f"{self.folder}: example {place} has no feature {error}; {self._remedy}.") from error
         except DecodeError as error:
             raise InputError(f"{self.folder}: example {place} is no tf.train.Example; {self._remedy}.") from error
-        return {name: values.astype(np.int32) for name, values in decoded.items()}
+        return {
+            name: np.array(values, object) if isinstance(values, list) else values.astype(np.int32)
+            for name, values in decoded.items()
+        }
 
     def __repr__(self) -> str:
         return f"CachedSplit({str(self.folder)!r}, {self.split!r}, {len(self)} examples)"

@@ -103,4 +103,4 @@ def _listed(line: DatasetLine, folder: Path) -> list[FrozenTemplate]:
     from t0jax.prompts.templates import load_templates  # loads YAML, which listing T0's own tasks does not need
 
     templates = load_templates(line.dataset, line.subset, folder).values()
-    return [FrozenTemplate(template.name, template.original_task, bool(template.answer_choices)) for template in templates]
+    return [FrozenTemplate(one.name, one.original_task, bool(one.answer_choices), one.metrics) for one in templates]

@@ -8,7 +8,7 @@ from pathlib import Path
 from t0jax.data.rates import CAP_RULES
 from t0jax.errors import InputError, did_you_mean
 
-FROZEN_FIELDS = ("dataset", "subset", "template", "original_task", "has_choices")
+FROZEN_FIELDS = ("dataset", "subset", "template", "original_task", "has_choices", "metrics")
 _DATASET_FIELDS = ("dataset", "subset", "family", "train_in", "eval_in", "train_size", "suffix", "splits")
 _SPLITS = {"train": "train", "validation": "validation", "test": "test"}
 ROLES = ("train", "train_score_eval", "eval_score_eval")
@@ -65,6 +65,8 @@ class FrozenTemplate:
     template: str
     original_task: bool
     has_choices: bool
+    metrics: tuple[str, ...]
+    """By promptsource's names."""
 
 
 def read_datasets(path: Path) -> tuple[DatasetLine, ...]:
@@ -122,7 +124,8 @@ def read_frozen(path: Path) -> dict[tuple[str, str | None], list[FrozenTemplate]
     """templates.csv by (dataset, subset), in the order of the templates' names."""
     frozen: dict[tuple[str, str | None], list[FrozenTemplate]] = {}
     for _, line in _lines(path, FROZEN_FIELDS):
-        entry = FrozenTemplate(line["template"], line["original_task"] == "yes", line["has_choices"] == "yes")
+        metrics = tuple(filter(None, line["metrics"].split("|")))
+        entry = FrozenTemplate(line["template"], line["original_task"] == "yes", line["has_choices"] == "yes", metrics)
         frozen.setdefault((line["dataset"], line["subset"] or None), []).append(entry)
     return frozen
 

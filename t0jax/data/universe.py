@@ -33,6 +33,8 @@ class PromptedTask:
     """Rows of the training split, as the table has it; 0 where it says nothing."""
     original_task: bool
     has_choices: bool
+    metrics: tuple[str, ...]
+    """By promptsource's names: how an answer is measured where there are no choices."""
     splits: Mapping[str, str] = field(hash=False)
     """The task's splits, each with the dataset's split whose rows it takes."""
     templates: str | None = None
@@ -151,6 +153,7 @@ class Universe:
                 train_size=line.train_size,
                 original_task=template.original_task,
                 has_choices=template.has_choices,
+                metrics=template.metrics,
                 splits=line.splits,
                 templates=templates,
             )

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,15 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from t0jax import rank
 from t0jax.batch import EOS_ID, RankExample
 from t0jax.errors import InputError
+from t0jax.evaluation.progress import progress
 from t0jax.evaluation.score import Scorer
 from t0jax.files import check_place, write_whole
 
 SCORES, RESULTS = "scores.jsonl", "results.json"
-PLAIN_LINES = 10
-"""Progress lines on an output that is no terminal."""
 
 Scores = list[Float[np.ndarray, "choices"]]
 
@@ -48,7 +44,7 @@ def evaluate(
     by_task = _by_task(examples, scores)
     results = {
         **about,
-        **_config_hash(about),
+        **config_hash(about),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "counts": _counts(scorer, examples),
         "tasks": {name: _task_result(task, origins[name]) for name, task in by_task.items()},
@@ -63,29 +59,8 @@ def evaluate(
 
 def _score(scorer: Scorer, examples: Sequence[RankExample]) -> Scores:
     total = sum(len(example.choices) for example in examples)
-    with _progress(total) as advance:
+    with progress("scored", "choices", total) as advance:
         return scorer.score(examples, advance)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """One bar over all choices of all tasks on a terminal, else a line for every tenth of them; on standard error."""
-    console = Console(stderr=True, quiet=jax.process_index() != 0)
-    if console.is_terminal:
-        columns = (TextColumn("scoring choices"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("scoring", total=total)
-            yield lambda choices: bar.advance(task, choices)
-        return
-    done = 0
-
-    def advance(choices: int) -> None:
-        nonlocal done
-        before, done = done, done + choices
-        if done * PLAIN_LINES // total > before * PLAIN_LINES // total:
-            console.print(f"scored {done:,} of {total:,} choices", highlight=False)
-
-    yield advance
 
 
 def _check_finite(examples: Sequence[RankExample], scores: Scores, about: Mapping[str, Any]) -> None:
@@ -130,7 +105,8 @@ def _counts(scorer: Scorer, examples: Sequence[RankExample]) -> dict[str, int]:
     }
 
 
-def _config_hash(about: Mapping[str, Any]) -> dict[str, str]:
+def config_hash(about: Mapping[str, Any]) -> dict[str, str]:
+    """The recipe's hash, by which a report names it."""
     config = about.get("config")
     return {} if config is None else {"config_sha256": hashlib.sha256(config.encode()).hexdigest()}
 

@@ -93,11 +93,14 @@ def _template(entry: Any, place: str) -> Template:
                 f"{place}: {name} is {value!r}; it must be text{'' if is_needed else ', choices with ||| between'}."
             )
     metadata = entry.get("metadata") or entry
+    metrics = metadata.get("metrics") or []
+    if not isinstance(metrics, list) or not all(isinstance(metric, str) for metric in metrics):
+        raise InputError(f"{place}: metrics is {metrics!r}; it must be a list of names, as [ROUGE, BLEU].")
     return Template(
         name=entry["name"],
         jinja=entry["jinja"],
         answer_choices=choices,
         original_task=bool(metadata.get("original_task")),
-        metrics=tuple(metadata.get("metrics") or ()),
+        metrics=tuple(metrics),
         choices_in_prompt=metadata.get("choices_in_prompt"),
     )

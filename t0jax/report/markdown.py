@@ -20,7 +20,7 @@ def markdown(
 ) -> str:
     """The whole report: the sentences that are to be read first, then a table a section."""
     parts = [f"# {_plain(title)}", *(f"> **{_plain(words)}**" for words in first)]
-    for section in (outcomes_section(outcomes, comparisons), *sections):
+    for section in (*([outcomes_section(outcomes, comparisons)] if outcomes else []), *sections):
         parts += [f"## {_plain(section.title)}", _table(section), *(f"- {_plain(note)}" for note in section.notes)]
     return "\n\n".join(parts) + "\n"
 

@@ -39,6 +39,12 @@ SMALL = "encoder/layers_1/attention/query/kernel"
 ROWS, INPUTS, TARGETS = 4, 40, 20
 SAMPLES = 40
 """Entries of a tensor that a fixture keeps."""
+ANSWER, PULL = 14, 2.0
+"""Tokens of an answer at most; how much EOS pulls where beams search."""
+BEAMS = ((2, 0.0), (3, 1.0), (4, 0.6), (4, 2.0))
+"""Number of beams and length penalty."""
+FILTERS = ((0.7, 0, 0.0), (1.0, 5, 0.0), (1.3, 0, 0.9), (0.5, 40, 0.6), (1.0, 1, 0.0), (1.0, 0, 0.01))
+"""Temperature, top-k, top-p; 0 is none."""
 
 
 def _random(name: str) -> np.random.Generator:
@@ -58,13 +64,16 @@ def weights(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return (random.normal(size=shape) * size).astype(np.float32)
 
 
-def for_answers(name: str, values: np.ndarray) -> np.ndarray:
-    """The weights for greedy answers that say more than their last token again, and end, some early (EOS is token 1)."""
+def for_answers(name: str, values: np.ndarray, pull: float = 1.0) -> np.ndarray:
+    """The weights for greedy answers that say more than their last token again, and end, some early (EOS is token 1).
+
+    Beams leave an answer that ends unless EOS has more `pull`.
+    """
     if name == "token_embedder/embedding":
         values = values * 0.1
-        values[1] *= 3
+        values[1] *= 3 * pull
     if name == "decoder/logits_dense/kernel":
-        values[:, 1] *= 1.5
+        values[:, 1] *= 1.5 * pull
     return values
 
 
@@ -98,6 +107,17 @@ def batch(kind: str, seed: int = 0) -> dict[str, np.ndarray]:
         made |= {"encoder_segment_ids": input_ids, "encoder_positions": input_positions}
         made |= {"decoder_segment_ids": ids, "decoder_positions": positions}
     return made
+
+
+def questions() -> np.ndarray:
+    """Inputs of sixteen rows, padded."""
+    return np.concatenate([batch("plain", seed)["encoder_input_tokens"] for seed in range(4)])
+
+
+def logits() -> np.ndarray:
+    """float32 logits of twenty rows, flat ones and steep ones."""
+    random = _random("logits")
+    return (random.normal(size=(20, SIZES["vocab_size"])) * random.uniform(0.3, 6, (20, 1))).astype(np.float32)
 
 
 def _side(random: np.random.Generator, length: int, segments: int) -> tuple[np.ndarray, ...]:

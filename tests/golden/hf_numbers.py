@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-ANSWER = 14
-"""Tokens of an answer at most."""
 PARTS = {
     "encoder": ("attention", "mlp"),
     "decoder": ("self_attention", "encoder_decoder_attention", "mlp"),
@@ -44,7 +42,7 @@ def name_of(name: str) -> str:
     return f"{stack}/layers_{layer}/{part}/{LETTERS.get(last, last)}/kernel"
 
 
-def model_of(case: str) -> T5ForConditionalGeneration:
+def model_of(case: str, pull: float = 1.0) -> T5ForConditionalGeneration:
     """transformers' model with the given weights: kernels lie there transposed."""
     sizes, settings = given.SIZES, given.HF_MODELS[case]
     config = T5Config(
@@ -63,7 +61,8 @@ def model_of(case: str) -> T5ForConditionalGeneration:
     weights = {}
     for name, parameter in T5ForConditionalGeneration(config).state_dict().items():
         ours, keeps = name_of(name), parameter.ndim == 1 or name.endswith(("shared.weight", "embed_tokens.weight"))
-        made = given.for_answers(ours, given.weights(ours, tuple(parameter.shape) if keeps else tuple(parameter.shape)[::-1]))
+        shape = tuple(parameter.shape) if keeps else tuple(parameter.shape)[::-1]
+        made = given.for_answers(ours, given.weights(ours, shape), pull)
         weights[name] = torch.from_numpy(made if keeps else made.T.copy())
     if settings["logits_via_embedding"]:
         del weights["lm_head.weight"]
@@ -80,9 +79,11 @@ def main(out: str) -> None:
         model = model_of(case)
         with torch.no_grad():
             logits = model(input_ids=inputs, attention_mask=mask, decoder_input_ids=batch["decoder_input_tokens"]).logits
-            answers = model.generate(input_ids=inputs, attention_mask=mask, max_new_tokens=ANSWER, do_sample=False, num_beams=1)
+            answers = model.generate(
+                input_ids=inputs, attention_mask=mask, max_new_tokens=given.ANSWER, do_sample=False, num_beams=1
+            )
         found[f"{case}/logits"] = logits.numpy()
-        padded = np.zeros((len(inputs), ANSWER), np.int32)
+        padded = np.zeros((len(inputs), given.ANSWER), np.int32)
         padded[:, : answers.shape[1] - 1] = answers[:, 1:].numpy()
         found[f"{case}/answers"] = padded
     versions = {name: importlib.metadata.version(name) for name in ("transformers", "torch", "numpy")}

@@ -1,4 +1,4 @@
-"""Greedy decoding takes the likeliest token at every step, alone or in a batch."""
+"""Answers are greedy, drawn or by beams; each depends on its input alone, not on its batch nor on the devices."""
 
 import dataclasses
 import functools
@@ -9,7 +9,8 @@ import pytest
 from tiny_run import MODEL
 
 from t0jax.batch import EOS_ID
-from t0jax.config import MeshConfig
+from t0jax.config import DecodeConfig, MeshConfig
+from t0jax.errors import InputError
 from t0jax.evaluation.generate import Generator
 from t0jax.mesh import constrain_to, make_mesh
 from t0jax.model.parameters import init_parameters
@@ -64,11 +65,71 @@ def test_greedy_equals_a_plain_loop_of_argmax(params):
     assert min(map(len, wanted)) < max(map(len, wanted))  # some end early, some do not
 
 
-def test_greedy_over_eight_devices_equals_one_device(params):
-    alone = Generator(T5(CONFIG), params, task_feature_lengths=LENGTHS).generate(inputs())
-    mesh = make_mesh(MeshConfig())
-    spread = Generator(T5(CONFIG, constrain_to(mesh)), params, task_feature_lengths=LENGTHS, batch_size=3, mesh=mesh)
-    assert [one.tolist() for one in spread.generate(inputs())] == [one.tolist() for one in alone]
+def answers(params, how: DecodeConfig, asked, **settings) -> list[list[int]]:
+    model = T5(CONFIG, constrain_to(settings["mesh"]) if "mesh" in settings else T5.constrain)
+    generator = Generator(model, params, how, task_feature_lengths=LENGTHS, **settings)
+    return [answer.tolist() for answer in generator.generate(asked)]
+
+
+DRAWN = DecodeConfig(temperature=1.5, topk=12, topp=0.95)
+
+
+@pytest.mark.parametrize("how", [DecodeConfig(), DRAWN, DecodeConfig(num_decodes=3)], ids=["greedy", "drawn", "beams"])
+def test_answers_over_eight_devices_in_other_batches_equal_one_device(params, how) -> None:
+    mesh = make_mesh(MeshConfig(data=4, tensor=2))
+    assert answers(params, how, inputs(), batch_size=3, mesh=mesh) == answers(params, how, inputs())
+
+
+def test_what_is_drawn_repeats_by_its_seed(params) -> None:
+    asked, other = [inputs()[0]] * 4, dataclasses.replace(DRAWN, decode_seed=1)
+    assert answers(params, DRAWN, asked) == answers(params, DRAWN, asked) != answers(params, other, asked)
+    assert len(set(map(tuple, answers(params, DRAWN, asked)))) > 1  # inputs that are equal have answers of their own
+
+
+def test_drawing_from_the_likeliest_token_alone_is_greedy(params) -> None:
+    assert answers(params, DecodeConfig(temperature=2.0, topk=1), inputs()) == answers(params, DecodeConfig(), inputs())
+
+
+def test_tokens_are_drawn_as_often_as_the_model_says(params) -> None:
+    how, drawn = DecodeConfig(temperature=0.8, max_decode_len=1), 4000
+    first = [one[0] if one else EOS_ID for one in answers(params, how, [inputs()[0]] * drawn, batch_size=drawn)]
+    encoder = np.zeros((2, 1, LENGTHS["inputs"]), np.int32)
+    encoder[0, 0, :5], encoder[1, 0, :5] = inputs()[0], 1
+    features = {"encoder_input_tokens": encoder[0], "encoder_segment_ids": encoder[1]}
+    decoder = {"decoder_input_tokens": np.zeros((1, 13), np.int32), "decoder_segment_ids": np.ones((1, 13), np.int32)}
+    logits = np.asarray(forward(params, features | decoder))[0, 0].astype(np.float64) / 0.8
+    share = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    found = np.bincount(first, minlength=24) / drawn
+    assert np.abs(found - share).max() < 4 * np.sqrt(share.max() / drawn)  # four standard deviations
+
+
+def test_an_answer_has_at_most_max_decode_len_tokens(params) -> None:
+    whole, cut = (answers(params, how, inputs()) for how in (DecodeConfig(), DecodeConfig(max_decode_len=3)))
+    assert cut == [one[:3] for one in whole]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ({"num_decodes": 0}, "num_decodes"),
+        ({"num_decodes": 2, "temperature": 1.0}, "num_decodes"),
+        ({"topk": 5}, "topk"),
+        ({"temperature": 1.0, "topp": 1.5}, "topp"),
+        ({"max_decode_len": 0}, "max_decode_len"),
+        ({"beam_rules": "mine"}, "beam_rules"),
+    ],
+)
+def test_wrong_ways_to_decode_are_refused(wrong, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        DecodeConfig(**wrong)
+
+
+@pytest.mark.parametrize("how", [DecodeConfig(), DRAWN, DecodeConfig(num_decodes=3)], ids=["greedy", "drawn", "beams"])
+def test_a_model_that_has_diverged_has_no_answers(params, how) -> None:
+    broken = jax.tree.map(lambda leaf: leaf, params)
+    broken["decoder"]["decoder_norm"] = {"scale": params["decoder"]["decoder_norm"]["scale"].at[0].set(np.nan)}
+    with pytest.raises(InputError, match="has diverged"):
+        answers(broken, how, inputs())
 
 
 def test_no_inputs_give_no_answers(params):

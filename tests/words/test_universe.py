@@ -136,9 +136,10 @@ def test_listing_prints_one_object_a_line(capsys: pytest.CaptureFixture[str]) ->
     assert main(["tasks", "--mixture", "t0_train", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 313
-    fields = ["task", "dataset", "subset", "template", "rate", "train_size", "original_task", "has_choices"]
+    fields = ["task", "dataset", "subset", "template", "rate", "train_size", "original_task", "has_choices", "metrics"]
     assert all(list(line) == fields for line in lines)
     assert {line["subset"] for line in lines if line["dataset"] == "imdb"} == {None}
+    assert {tuple(line["metrics"]) for line in lines if line["dataset"] == "samsum"} == {("ROUGE",)}
 
 
 def test_listing_loads_no_heavy_library() -> None:

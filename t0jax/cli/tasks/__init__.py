@@ -9,7 +9,7 @@ from typing import Any
 from t0jax.cli.flags import add_places, add_tables, universe_from
 from t0jax.data.universe import PromptedTask
 
-FIELDS = ("task", "dataset", "subset", "template", "rate", "train_size", "original_task", "has_choices")
+FIELDS = ("task", "dataset", "subset", "template", "rate", "train_size", "original_task", "has_choices", "metrics")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _line(task: PromptedTask) -> dict[str, Any]:
     values = (task.name, task.dataset, task.subset, task.template, task.rate, task.train_size)
-    return dict(zip(FIELDS, (*values, task.original_task, task.has_choices), strict=True))
+    return dict(zip(FIELDS, (*values, task.original_task, task.has_choices, task.metrics), strict=True))
 
 
 def print_json(lines: Sequence[Mapping[str, Any]]) -> None:
@@ -74,4 +74,6 @@ def print_table(lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "-"
     return f"{value:,.6g}" if isinstance(value, float) else str(value)

@@ -28,6 +28,7 @@ COMMANDS = {
     "convert": "a checkpoint from t0jax's, t5x's or Hugging Face's form into another",
     "inspect": "what a checkpoint holds, in any form",
     "plan": "whether a run fits a TPU slice, how long it takes and what it costs, before it is paid for",
+    "launch": "a run on slices of TPUs: create, start, watch, go on after a preemption",
 }
 ACTIONS = {
     "tasks": {
@@ -37,7 +38,14 @@ ACTIONS = {
         "prepare": "write the rows of any source as TensorFlow Datasets, into a folder or a bucket",
         "convert": "turn files of StoryCloze or Jigsaw, which are got by hand, into rows",
         "freeze": "make mixtures/templates.csv anew after a change of tables or templates (in a checkout)",
-    }
+    },
+    "launch": {
+        "run": "from nothing to a finished run, within a budget; then nothing is left",
+        "create": "ask for the slices and come back",
+        "status": "how a job stands and what it has used up",
+        "logs": "what the first worker says",
+        "stop": "save, delete everything, and say what was deleted",
+    },
 }
 """Words that may follow a command: each is a command of its own in the folder of that name."""
 GIN_PREFIX = "--gin."

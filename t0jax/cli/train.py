@@ -5,8 +5,10 @@ by Ctrl-C and saved; 143: ended by SIGTERM before there was anything to save.
 """
 
 import argparse
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -38,7 +40,23 @@ def run(arguments: argparse.Namespace) -> int:
         except Stopped as stopped:
             print(f"t0jax: {stopped}", file=sys.stderr)
             return AGAIN if stopped.signal_number == signal.SIGTERM else 128 + stopped.signal_number
+        except Exception as problem:
+            leave_others(problem)
+            raise
     return 0
+
+
+def leave_others(problem: Exception) -> None:
+    """Of several processes, end this one at once: in order it would wait for the others, and they in a step for it."""
+    import jax
+
+    if jax.process_count() > 1:
+        if isinstance(problem, InputError):
+            print(f"t0jax: {problem}", file=sys.stderr)
+        else:
+            traceback.print_exception(problem)
+        sys.stderr.flush()
+        os._exit(2 if isinstance(problem, InputError) else 1)
 
 
 def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":

@@ -23,7 +23,8 @@ _REWRITE = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/rewriteTo/b/([^/]+)/o/([
 
 
 class Bucket(ThreadingHTTPServer):
-    """Objects in memory by their names. `forbidden` names are answered with 403, `cut` ones end in the middle."""
+    """Objects in memory by their names. `forbidden` names are answered with 403, `cut` ones end in the middle; all while it
+    `is_away` with 404."""
 
     daemon_threads = True
 
@@ -33,6 +34,7 @@ class Bucket(ThreadingHTTPServer):
         self.generation = 0
         self.forbidden: set[str] = set()
         self.cut: set[str] = set()
+        self.is_away = False
         self.uploads: dict[str, tuple[str, bytearray]] = {}
         self.lock = threading.Lock()
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -98,6 +100,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Nothing: the test says what matters."""
+
+    def parse_request(self) -> bool:
+        """Nothing is there of a bucket that is away."""
+        is_good = super().parse_request()
+        if is_good and self.server.is_away:
+            self._body()
+            self._fail(404, "The specified bucket does not exist.")
+            return False
+        return is_good
 
     def do_GET(self) -> None:
         """Metadata, content, a range of it, a listing."""

@@ -76,7 +76,7 @@ def check_compiler() -> None:
     if importlib.util.find_spec("libtpu") is None:
         raise InputError(
             f"`t0jax plan` asks the TPU compiler, and {sys.executable} has no libtpu: install t0jax's extra tpu "
-            "(pip install 't0jax[tpu]'; in a checkout: make plan, which prints the command to use)."
+            "(pip install 't0jax[tpu]'); a checkout's own environment (make setup) has it."
         )
 
 

@@ -24,7 +24,7 @@ prepare() {
     rm -rf .tools .venv
     python3 -m pip install --quiet --target .tools --require-hashes --only-binary :all: -r code/requirements/tools.lock >&2
     .tools/bin/uv venv --quiet --python 3.11 .venv >&2
-    .tools/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python "code/requirements/$(cat lock)" >&2
+    .tools/bin/uv pip sync --quiet --require-hashes --build-constraints code/requirements/build.lock --python .venv/bin/python "code/requirements/$(cat lock)" >&2
     cp "code/requirements/$(cat lock)" .venv/installed
   fi
   say ready

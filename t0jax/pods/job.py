@@ -10,7 +10,6 @@ from typing import Any
 from t0jax.errors import InputError
 from t0jax.files import write_whole
 from t0jax.pods.topology import Topology, parse_topology
-from t0jax.pods.zones import hosts_of
 
 PROVISIONING = ("spot", "reserved", "on_demand", "flex-start")
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,37}[a-z0-9])?")
@@ -69,7 +68,7 @@ class Job:
     @property
     def hosts(self) -> int:
         """All its machines."""
-        return hosts_of(self.slices)
+        return self.slices.hosts
 
     @property
     def stage(self) -> str:

@@ -75,8 +75,10 @@ class Topology:
 
     @property
     def hosts(self) -> int:
-        """Of all slices."""
-        return max(self.chips // self.chip.chips_per_host, self.slices)
+        """VMs of all slices, each of which runs one process. Flat slices of up to 8 chips are one VM."""
+        each = self.chips // self.slices
+        is_one = self.chip.dimensions == 2 and each <= 8
+        return self.slices * (1 if is_one else each // self.chip.chips_per_host)
 
     def __str__(self) -> str:
         return self.name if self.slices == 1 else f"{self.slices} x {self.name}"

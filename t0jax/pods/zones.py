@@ -1,4 +1,4 @@
-"""In which zones Google offers which TPUs, with which software their VMs begin, and how many VMs a slice has.
+"""In which zones Google offers which TPUs, and with which software their VMs begin.
 
 Zones: Google's page "TPU regions and zones", as its copies of 2025 and 2026 have it; `--unlisted_zone` passes over them.
 """
@@ -31,8 +31,6 @@ OFFERS: Mapping[str, Offer] = {
         "v2-alpha-tpuv6e", (*_V6E_AMERICA, "europe-west4-a", "asia-northeast1-b"), ("asia-northeast1-b", "us-east5-a")
     ),
 }
-_CHIPS_OF_ONE_VM = 8
-"""Of v5e and v6e, a slice of up to so many chips is one VM."""
 
 
 def check_zone(topology: Topology, zone: str, is_flex: bool) -> None:
@@ -45,11 +43,3 @@ def check_zone(topology: Topology, zone: str, is_flex: bool) -> None:
             f"Slices of {name}{' by flex-start' if is_flex else ''} {where}, not in {zone}: choose another --zone or "
             "--accelerator, or give --unlisted_zone if Google has added the zone since."
         )
-
-
-def hosts_of(topology: Topology) -> int:
-    """How many VMs all its slices have, each of which runs one process."""
-    chips = topology.chips // topology.slices
-    if topology.chip.dimensions == 2 and chips <= _CHIPS_OF_ONE_VM:
-        return topology.slices
-    return topology.hosts

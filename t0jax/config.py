@@ -192,6 +192,8 @@ class TrainConfig(Checked):
     checkpoints_to_keep: int | None = None
     stats_period: int = 100
     """Steps between lines in the log."""
+    profile_steps: tuple[int, ...] = ()
+    """The first and the last step of a profile in MODEL_DIR/profile, as (101, 105); none: no profile."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -204,6 +206,9 @@ class TrainConfig(Checked):
         self._require(self.z_loss >= 0, "z_loss", "at least 0")
         self._require(self.nan_restores >= 0, "nan_restores", "at least 0")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
+        profiled = self.profile_steps
+        is_span = not profiled or (len(profiled) == 2 and 0 < profiled[0] <= profiled[1])
+        self._require(is_span, "profile_steps", "empty, or the first and the last of some steps, counted from 1")
         factor = self.loss_normalizing_factor
         self._require(not isinstance(factor, int | float) or factor > 0, "loss_normalizing_factor", "None or above 0")
 

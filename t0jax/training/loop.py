@@ -19,6 +19,7 @@ from t0jax.mesh import check_hosts, make_mesh, place_batch
 from t0jax.training.interruption import Interruption, Stopped
 from t0jax.training.journal import Journal, NotFinite
 from t0jax.training.log import Log, Window
+from t0jax.training.profile import Profile
 from t0jax.training.start import begin, describe, saved_part, texts_beside, with_absolute_steps
 from t0jax.training.step import State, Step, make_step
 from t0jax.training.throughput import Load, load_of
@@ -73,7 +74,9 @@ def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ())
         log.say(describe(run, step, is_resumed=bool(position)))
         journal = Journal(log, mesh, period=settings.stats_period, window=Window(position.get("window")))
         take_step = journal.report_compilation(make_step(run.model, run.optimizer, settings, mesh))
-        way = _Way(run, mesh, feed, checkpoints, interruption, journal, texts, hooks, begun, position.get(_RESTORES, 0))
+        profile = stack.enter_context(Profile(settings.profile_steps, settings.model_dir, log))
+        gone_back = position.get(_RESTORES, 0)
+        way = _Way(run, mesh, feed, checkpoints, interruption, journal, profile, texts, hooks, begun, gone_back)
         while True:
             try:
                 return way.follow(state, take_step)
@@ -91,6 +94,7 @@ class _Way:
     checkpoints: Checkpoints
     interruption: Interruption
     journal: Journal
+    profile: Profile
     texts: Mapping[str, str]
     hooks: Sequence[Hook]
     saved: int
@@ -118,8 +122,10 @@ class _Way:
                     hook.call(step, state)
             if is_last:
                 break
+            self.profile.before(step + 1)
             state, metrics = take_step(state, supply.arrays, key)
             step += 1
+            self.profile.after(step, metrics)
             self.journal.took(step, metrics, supply.load)
             self.checkpoints.check()
         self.journal.close(step)

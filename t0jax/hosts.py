@@ -27,7 +27,7 @@ def start_distributed(says: Mapping[str, str] | None = None) -> None:
         return
     seconds = os.environ.get("T0JAX_START_SECONDS", "")
     patience = float(seconds) if seconds.replace(".", "", 1).isdecimal() else PATIENCE
-    call_roll(*cluster, {"version of t0jax": _version(), **(says or {})}, patience)
+    call_roll(*cluster, {"version of t0jax": code_version(), **(says or {})}, patience)
     if os.environ.get("JAX_COORDINATOR_ADDRESS") is None:
         jax.distributed.initialize()
     else:
@@ -56,8 +56,8 @@ def _cluster() -> tuple[str, int, int] | None:
     return where, number, own
 
 
-def _version() -> str:
-    """Of the code that runs here, whatever its number says."""
+def code_version() -> str:
+    """The version, and a digest of the code that runs here, whatever its number says."""
     package = Path(__file__).parent
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*.py"))))
     return f"{__version__} {code.hexdigest()[:12]}"
@@ -77,3 +77,8 @@ def on_first_host(what: str, work: Callable[[], object]) -> None:
             raise InputError(f"Host 0 could not {what}; its own log says why.")
     if failure is not None:
         raise failure
+
+
+def from_first_host(value: int) -> int:
+    """What host 0 gives, on every host."""
+    return value if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(value)))

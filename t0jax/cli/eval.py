@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t0jax.cli.recipe import add_gin_arguments, run_of, run_text
+from t0jax.cli.train import leave_others
 from t0jax.config import DataConfig, Run
 from t0jax.errors import InputError
 
@@ -37,7 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     _output_dir(described)
     prepared = _prepare(described, tasks)
     evaluation, show = (_rank, _print_ranked) if tasks[0].is_scored else (_generate, _print_generated)
-    evaluation(prepared)
+    try:
+        evaluation(prepared)
+    except Exception as problem:
+        leave_others(problem)
+        raise
     if jax.process_index() == 0:
         show(described)
     return 0

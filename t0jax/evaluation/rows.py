@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from t0jax.batch import PAD_ID, RankExample, decoder_inputs
+from t0jax.errors import InputError
 
 OPEN_ROWS = 32
 """Rows that may still take an input while packing; more fill better and pack slower."""
@@ -46,14 +47,28 @@ class PackedRows:
     """One batch for the scorer, and whose log-probability each decoder segment is."""
 
     batch: Mapping[str, np.ndarray]
-    owners: list[list[list[Owner]]]
-    """For every row, for every decoder segment from 1 on: its owners."""
+    owners: list[list[Owner]]
+    """Of every decoder segment, row by row."""
+
+    @property
+    def scores(self) -> int:
+        """How many choices these are; equal ones share a segment."""
+        return sum(map(len, self.owners))
+
+    def sums(self, logp: Float[np.ndarray, "B T"]) -> Float[np.ndarray, "segments"]:
+        """The tokens' values summed over each segment, row by row, in float64."""
+        segments = self.batch["decoder_segment_ids"]
+        most = int(segments.max(initial=0)) + 1
+        keys = segments + most * np.arange(len(segments))[:, None]
+        sums = np.bincount(keys.ravel(), weights=logp.ravel(), minlength=most * len(segments)).reshape(-1, most)
+        return sums[:, 1:][np.arange(1, most)[None] <= segments.max(1)[:, None]]
 
 
 def distinct_sources(examples: Sequence[RankExample], lengths: Mapping[str, int]) -> list[Source]:
     """Inputs and choices without repetition, cut to `inputs` and `targets` tokens as in training; an empty input is one PAD."""
     answers: dict[bytes, dict[bytes, list[Owner]]] = {}
     for number, example in enumerate(examples):
+        _check_choices(example)
         inputs = np.asarray(example.inputs[: lengths["inputs"]], np.int32)
         of_input = answers.setdefault(inputs.tobytes() or np.int32(PAD_ID).tobytes(), {})
         for choice, tokens in enumerate(example.choices):
@@ -66,6 +81,17 @@ def distinct_sources(examples: Sequence[RankExample], lengths: Mapping[str, int]
             source.add(np.frombuffer(choice_bytes, np.int32), owners)
         sources.append(source)
     return sources
+
+
+def _check_choices(example: RankExample) -> None:
+    """An InputError where nothing can be ranked: a choice of no tokens, not even EOS, would always be the likeliest."""
+    lengths = [len(choice) for choice in example.choices]
+    if not lengths or min(lengths) == 0:
+        what = f"choice {lengths.index(0)} has no tokens, not even the end of a text" if lengths else "it has no choices"
+        raise InputError(
+            f"Example {example.example} of {example.task} cannot be ranked, {what}: cache the task again, or evaluate "
+            "one whose name ends in _score_eval."
+        )
 
 
 def packed_batches(sources: Sequence[Source], row_tokens: int, tokens: int, multiple_of: int = 1) -> Iterator[PackedRows]:
@@ -147,7 +173,7 @@ def _by_width(rows: Sequence[list[Source]], widest: int, size: int) -> Iterator[
 def _arrays(rows: Sequence[list[Source]], size: int, length: int, width: int) -> PackedRows:
     inputs, input_segments = (np.zeros((size, length), np.int32) for _ in range(2))
     targets, segments, source_ids = (np.zeros((size, width), np.int32) for _ in range(3))
-    all_owners: list[list[list[Owner]]] = []
+    all_owners: list[list[Owner]] = []
     for row, sources in enumerate(rows):
         read = written = 0
         owners: list[list[Owner]] = []
@@ -160,7 +186,7 @@ def _arrays(rows: Sequence[list[Source]], size: int, length: int, width: int) ->
                 place = slice(written, written + len(choice))
                 targets[row, place], segments[row, place], source_ids[row, place] = choice, segment, number
                 written += len(choice)
-        all_owners.append(owners)
+        all_owners += owners
     batch = {
         "encoder_input_tokens": inputs,
         "encoder_segment_ids": input_segments,

@@ -1,7 +1,7 @@
 """Rank classification on devices: the summed log-probability of every choice, each distinct input encoded once."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,32 +37,39 @@ class Scorer:
         self.lengths = dict(task_feature_lengths)
         self.tokens = batch_size * self.lengths["inputs"]
         self._sharding = None if mesh is None else batch_sharding(mesh)
-        self._ways = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
+        self.ways = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
         whole = None if mesh is None else replicated(mesh)  # every process reads all of a batch's scores
         self._run = jax.jit(partial(token_logp, model), out_shardings=whole)
 
-    def score(
-        self, examples: Sequence[RankExample], on_progress: Callable[[int], None] = lambda choices: None
-    ) -> list[Float[np.ndarray, "choices"]]:
-        """Log-probabilities of every example's choices, in the order given; `on_progress` hears how many more are done."""
+    def score(self, examples: Sequence[RankExample]) -> list[Float[np.ndarray, "choices"]]:
+        """Log-probabilities of every example's choices, in the order given."""
         scores = [np.full(len(example.choices), np.nan) for example in examples]
-        in_flight: tuple[PackedRows, Array] | None = None
-        for packed in self.batches(examples):  # one batch ahead, so that packing and the device work side by side
-            started = packed, self._start(packed)
-            if in_flight is not None:
-                on_progress(_collect(*in_flight, scores))
-            in_flight = started
-        if in_flight is not None:
-            on_progress(_collect(*in_flight, scores))
+        for packed, sums in self.scored(self.batches(examples)):
+            deal(packed, sums, scores)
         return scores
 
     def batches(self, examples: Sequence[RankExample]) -> Iterator[PackedRows]:
-        """The packed batches that scoring `examples` would run."""
-        return packed_batches(distinct_sources(examples, self.lengths), self.lengths["inputs"], self.tokens, self._ways)
+        """The packed batches that scoring `examples` runs: the same ones whenever they are asked for."""
+        return packed_batches(distinct_sources(examples, self.lengths), self.lengths["inputs"], self.tokens, self.ways)
 
-    def _start(self, packed: PackedRows) -> Float[Array, "B T"]:
-        batch = dict(packed.batch)
-        return self._run(self.params, batch if self._sharding is None else jax.device_put(batch, self._sharding))
+    def scored(self, batches: Iterable[PackedRows]) -> Iterator[tuple[PackedRows, Float[np.ndarray, "segments"]]]:
+        """Every batch with its segments' log-probabilities; one is ahead, so that packing and the device work side by side."""
+        in_flight: tuple[PackedRows, Array] | None = None
+        for packed in batches:
+            started = packed, self._run(self.params, self._placed(packed.batch))
+            if in_flight is not None:
+                yield _collected(*in_flight)
+            in_flight = started
+        if in_flight is not None:
+            yield _collected(*in_flight)
+
+    def _placed(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """The batch on the devices; of several hosts each one places its own rows."""
+        if self._sharding is None:
+            return dict(batch)
+        return {
+            name: jax.make_array_from_callback(array.shape, self._sharding, array.__getitem__) for name, array in batch.items()
+        }
 
 
 def token_logp(model: T5, params: Any, batch: Mapping[str, Int[Array, "B X"]]) -> Float[Array, "B T"]:
@@ -103,14 +110,12 @@ def _part_width(rows: int, width: int) -> int:
     return step
 
 
-def _collect(packed: PackedRows, logp: Float[Array, "B T"], scores: list[Float[np.ndarray, "choices"]]) -> int:
-    """Sum each segment's tokens into its owners' scores; how many scores that were."""
-    values = np.asarray(logp, np.float64)
-    collected = 0
-    for row, owners in enumerate(packed.owners):
-        sums = np.bincount(packed.batch["decoder_segment_ids"][row], weights=values[row], minlength=len(owners) + 1)
-        for segment, of_segment in enumerate(owners, start=1):
-            for example, choice in of_segment:
-                scores[example][choice] = sums[segment]
-            collected += len(of_segment)
-    return collected
+def _collected(packed: PackedRows, logp: Float[Array, "B T"]) -> tuple[PackedRows, Float[np.ndarray, "segments"]]:
+    return packed, packed.sums(np.asarray(logp, np.float64))
+
+
+def deal(packed: PackedRows, sums: Float[np.ndarray, "segments"], scores: list[Float[np.ndarray, "choices"]]) -> None:
+    """Give each segment's log-probability to all its owners."""
+    for value, owners in zip(sums.tolist(), packed.owners, strict=True):
+        for example, choice in owners:
+            scores[example][choice] = value

@@ -59,6 +59,8 @@ class Evaluation:
             notes.append(f"{cut:,} of {counts.get('examples', 0):,} inputs are as long as the limit: most likely they were cut")
         if cut := counts.get("choices_cut"):
             notes.append(f"{cut:,} of {counts.get('choices', 0):,} choices were cut at the limit")
+        if empty := counts.get("examples_of_empty_choices"):
+            notes.append(f"{empty:,} of {counts.get('examples', 0):,} examples have empty choices only: the first one wins")
         return [f"{self.label}: {note}" for note in notes if note]
 
     @property

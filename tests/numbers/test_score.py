@@ -9,6 +9,7 @@ import pytest
 
 from t0jax.batch import EOS_ID, RankExample
 from t0jax.config import MeshConfig, ModelConfig
+from t0jax.errors import InputError
 from t0jax.evaluation.rows import distinct_sources, packed_batches
 from t0jax.evaluation.score import Scorer, gold_logp
 from t0jax.mesh import constrain_to, make_mesh, sharding_of
@@ -131,11 +132,20 @@ def test_equal_choices_score_exactly_alike(params):
     assert all(first == second for first, second in scores)
 
 
-def test_progress_counts_every_choice_once(params):
+def test_batches_own_every_choice_once(params):
     examples = mixed_examples(9)
-    heard = []
-    scorer(params).score(examples, heard.append)
-    assert sum(heard) == sum(len(each.choices) for each in examples)
+    owners = [owner for packed in scorer(params).batches(examples) for segment in packed.owners for owner in segment]
+    assert sorted(owners) == [(n, choice) for n, each in enumerate(examples) for choice in range(len(each.choices))]
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [([], "Example 3 of t cannot be ranked, it has no choices"), ([[5, 1], []], "choice 1 has no tokens")],
+)
+def test_what_cannot_be_ranked_is_refused_by_name(params, choices, message):
+    broken = RankExample("t", 3, np.array([5]), [np.array(choice, np.int32) for choice in choices], [True] * len(choices))
+    with pytest.raises(InputError, match=message):
+        scorer(params).score([*mixed_examples(2), broken])
 
 
 def test_each_distinct_input_is_encoded_once_in_few_shapes():

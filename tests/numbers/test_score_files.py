@@ -54,14 +54,21 @@ def test_every_choice_has_its_line_and_the_results_agree(scorer, tmp_path):
     evaluation = read_evaluation(str(tmp_path / "e"))
     assert [outcome.as_json() for outcome in evaluation.outcomes] == json.loads(json.dumps(results["datasets"]))
     assert evaluation.results == json.loads(json.dumps(results))
-    assert results["counts"] == {"tasks": 2, "examples": 14, "choices": 34, "inputs_at_length_limit": 2, "choices_cut": 0}
+    assert results["counts"] == {
+        "tasks": 2,
+        "examples": 14,
+        "choices": 34,
+        "inputs_at_length_limit": 2,
+        "choices_cut": 0,
+        "examples_of_empty_choices": 0,
+    }
     assert sorted(path.name for path in (tmp_path / "e").iterdir()) == ["results.json", "scores.jsonl"]
 
 
 def test_scores_that_are_not_numbers_name_the_checkpoint_and_leave_nothing(scorer, tmp_path):
     broken = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), scorer.params)
     diverged = Scorer(T5(CONFIG), broken, task_feature_lengths=scorer.lengths, batch_size=8)
-    with pytest.raises(InputError, match=r"Choice 0 of example 0 of claim .* nan under the checkpoint run/checkpoint_7"):
+    with pytest.raises(InputError, match=r"Choice \d of example \d of claim .* nan under the checkpoint run/checkpoint_7"):
         evaluate(diverged, examples(), ORIGINS, tmp_path / "e", about=ABOUT)
     assert not (tmp_path / "e").exists()
 
@@ -71,14 +78,17 @@ def test_an_evaluation_without_rows_is_refused(scorer, tmp_path):
         evaluate(scorer, [], ORIGINS, tmp_path / "e", about=ABOUT)
 
 
-def test_a_place_that_cannot_be_written_is_refused_before_anything_is_scored(tmp_path):
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_scored(scorer, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
+    monkeypatch.setattr(scorer, "_run", None)
     with pytest.raises(InputError, match="file is no folder"):
-        evaluate(None, examples(), ORIGINS, tmp_path / "file" / "e", about=ABOUT)
+        evaluate(scorer, examples(), ORIGINS, tmp_path / "file" / "e", about=ABOUT)
 
 
-def test_results_of_an_earlier_run_do_not_survive_a_failed_one(scorer, tmp_path, monkeypatch):
-    evaluate(scorer, examples(), ORIGINS, tmp_path, about=ABOUT)
+def test_results_of_an_earlier_version_do_not_survive_a_failed_run(scorer, tmp_path, monkeypatch):
+    results = evaluate(scorer, examples(), ORIGINS, tmp_path, about=ABOUT)
+    earlier = {name: value for name, value in results.items() if name != "examples_sha256"}
+    (tmp_path / "results.json").write_text(json.dumps(earlier))
 
     def full_disk(*_):
         raise OSError(28, "No space left on device")
@@ -88,6 +98,13 @@ def test_results_of_an_earlier_run_do_not_survive_a_failed_one(scorer, tmp_path,
         evaluate(scorer, examples(rows=3), ORIGINS, tmp_path, about=ABOUT)
     with pytest.raises(InputError, match="is not finished"):
         read_evaluation(str(tmp_path))
+
+
+def test_examples_of_empty_choices_are_counted_and_every_report_says_so(scorer, tmp_path):
+    ends = [np.array([EOS_ID])] * 2
+    evaluate(scorer, [*examples(), RankExample("claim", 9, np.array([5]), ends, [True, False])], ORIGINS, tmp_path, about=ABOUT)
+    (warning,) = (text for text in read_evaluation(str(tmp_path)).warnings if "have empty" in text)
+    assert warning.endswith("1 of 15 examples have empty choices only: the first one wins")
 
 
 def test_progress_off_a_terminal_is_a_few_lines_on_standard_error(scorer, tmp_path, capsys):

@@ -114,6 +114,28 @@ def questions() -> np.ndarray:
     return np.concatenate([batch("plain", seed)["encoder_input_tokens"] for seed in range(4)])
 
 
+def ranked() -> list[tuple[np.ndarray, list[np.ndarray]]]:
+    """Inputs, each with two to five choices of up to twelve tokens and EOS; some choices begin alike, two are equal."""
+    random, found = _random("ranked"), []
+    for number in range(24):
+        lengths = random.integers(1, 13, 2 + number % 4)
+        choices = [np.append(random.integers(2, SIZES["vocab_size"], length), 1) for length in lengths]
+        choices[-1][:2] = choices[0][:2]
+        found.append((random.integers(2, SIZES["vocab_size"], random.integers(3, INPUTS)), choices))
+    found[0][1].append(found[0][1][0])
+    return found
+
+
+def one_choice_a_row() -> dict[str, np.ndarray]:
+    """The same as `inputs` and `targets`, a row for each choice, padded."""
+    pairs = [(inputs, choice) for inputs, choices in ranked() for choice in choices]
+    padded = {"inputs": np.zeros((len(pairs), INPUTS), np.int32), "targets": np.zeros((len(pairs), 13), np.int32)}
+    for row, pair in enumerate(pairs):
+        for name, tokens in zip(padded, pair, strict=True):
+            padded[name][row, : len(tokens)] = tokens
+    return padded
+
+
 def logits() -> np.ndarray:
     """float32 logits of twenty rows, flat ones and steep ones."""
     random = _random("logits")

@@ -1,6 +1,5 @@
 """Examples packed for scoring: each distinct input once in an encoder row, all its choices in the decoder row beside it."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,15 +8,7 @@ from jaxtyping import Float, Int
 
 from t0jax.batch import PAD_ID, RankExample, decoder_inputs
 from t0jax.errors import InputError
-
-OPEN_ROWS = 32
-"""Rows that may still take an input while packing; more fill better and pack slower."""
-INPUTS_A_ROW = 4
-"""A row is long enough for this many inputs of average length, and for the longest one."""
-WIDTHS = 4
-"""Decoder widths that are compiled at most: the widest, its half, its quarter, ..."""
-STEP = 16
-"""Lengths and widths are multiples of this."""
+from t0jax.evaluation.layout import by_length, pack, round_up, row_length, widths
 
 Owner = tuple[int, int]
 """Number of the example in the list that is scored, and of its choice."""
@@ -30,6 +21,11 @@ class Source:
     inputs: Int[np.ndarray, "S"]
     choices: list[Int[np.ndarray, "T"]] = field(default_factory=list)
     owners: list[list[Owner]] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Encoder positions."""
+        return len(self.inputs)
 
     @property
     def width(self) -> int:
@@ -95,28 +91,20 @@ def _check_choices(example: RankExample) -> None:
 
 
 def packed_batches(sources: Sequence[Source], row_tokens: int, tokens: int, multiple_of: int = 1) -> Iterator[PackedRows]:
-    """Batches of few static shapes with about `tokens` encoder positions each, in rows of at most `row_tokens` ones.
+    """Batches of few static shapes with at most about `tokens` encoder positions each, in rows of at most `row_tokens` ones.
 
-    The number of rows is a multiple of `multiple_of`; the last batch is filled up with empty rows.
+    The number of rows is a multiple of `multiple_of`; a last batch is filled up with empty rows.
     """
-    if not sources:
-        return
-    length = _row_length(sources, row_tokens)
-    widest = _round_up(max(length, *(len(choice) for source in sources for choice in source.choices)))
-    size = _round_up(max(1, tokens // length), multiple_of)
-    rows = _pack([part for source in sources for part in _split(source, widest)], length, widest)
-    for width, chunk in _by_width(rows, widest, size):
-        yield _arrays(chunk, size, length, width)
-
-
-def _row_length(sources: Sequence[Source], limit: int) -> int:
-    lengths = [len(source.inputs) for source in sources]
-    wanted = max(max(lengths), math.ceil(INPUTS_A_ROW * sum(lengths) / len(lengths)))
-    return max(min(_round_up(wanted), limit), max(lengths))
-
-
-def _round_up(count: int, step: int = STEP) -> int:
-    return -(-count // step) * step
+    for group in by_length(sources, tokens):
+        length = row_length(group, row_tokens)
+        widest = round_up(max(length, *(len(choice) for source in group for choice in source.choices)))
+        parts = [part for source in group for part in _split(source, widest)]
+        rows = sorted(pack(parts, length, widest), key=_width)  # rows of a batch alike: what none needs is not computed
+        batches = -(-len(rows) // max(1, tokens // length))
+        size = round_up(-(-len(rows) // batches), multiple_of)
+        chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+        for chunk, width in zip(chunks, widths([_width(chunk[-1]) for chunk in chunks]), strict=True):
+            yield _arrays(chunk, size, length, width)
 
 
 def _split(source: Source, widest: int) -> Iterator[Source]:
@@ -130,44 +118,8 @@ def _split(source: Source, widest: int) -> Iterator[Source]:
     yield part
 
 
-def _pack(sources: Sequence[Source], length: int, widest: int) -> list[list[Source]]:
-    """Best fit over the open rows; the row that is fullest in either direction is closed when none fits."""
-    rows: list[list[Source]] = []
-    is_open = np.zeros(OPEN_ROWS, np.int64)  # the number of the row in each place
-    free = np.zeros((OPEN_ROWS, 2), np.int64)
-    capacity = np.array([length, widest])
-    for source in sources:
-        need = np.array([len(source.inputs), source.width])
-        fitting = np.flatnonzero((free >= need[None]).all(1))
-        if fitting.size:
-            place = fitting[free[fitting, 0].argmin()]
-        else:
-            place = (free / capacity[None]).min(1).argmin()
-            is_open[place], free[place] = len(rows), capacity
-            rows.append([])
-        rows[is_open[place]].append(source)
-        free[place] -= need
-    return rows
-
-
 def _width(row: Sequence[Source]) -> int:
     return sum(source.width for source in row)
-
-
-def _by_width(rows: Sequence[list[Source]], widest: int, size: int) -> Iterator[tuple[int, list[list[Source]]]]:
-    """Chunks of `size` rows with the narrowest decoder that holds them; what is left over of one width joins the next."""
-    widths = sorted({max(STEP, _round_up(widest >> halvings)) for halvings in range(WIDTHS)})
-    rows = sorted(rows, key=_width)  # rows of a batch alike: what none of them needs is not computed
-    pending: list[list[Source]] = []
-    for narrower, width in zip([-1, *widths], widths, strict=False):
-        pending += [row for row in rows if narrower < _width(row) <= width]
-        whole = len(pending) // size * size
-        for start in range(0, whole, size):
-            yield width, pending[start : start + size]
-        pending = pending[whole:]
-        if pending and _width(rows[-1]) <= width:
-            yield width, pending
-            return
 
 
 def _arrays(rows: Sequence[list[Source]], size: int, length: int, width: int) -> PackedRows:

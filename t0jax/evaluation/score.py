@@ -1,6 +1,5 @@
 """Rank classification on devices: the summed log-probability of every choice, each distinct input encoded once."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from t0jax.batch import RankExample
-from t0jax.evaluation.rows import STEP, PackedRows, distinct_sources, packed_batches
+from t0jax.evaluation.rows import PackedRows, distinct_sources, packed_batches
 from t0jax.mesh import batch_sharding, replicated
 from t0jax.model.t5 import T5
 
@@ -85,15 +84,14 @@ def token_logp(model: T5, params: Any, batch: Mapping[str, Int[Array, "B X"]]) -
         method="decode",
     )
 
-    targets, real = batch["decoder_target_tokens"], batch["decoder_segment_ids"] > 0
+    targets = batch["decoder_target_tokens"]
     step = _part_width(*targets.shape)
 
     def of_part(part: Int[Array, ""], logp: Float[Array, "B T"]) -> Float[Array, "B T"]:
         some, gold = (jax.lax.dynamic_slice_in_dim(array, part * step, step, axis=1) for array in (hidden, targets))
         return jax.lax.dynamic_update_slice_in_dim(logp, gold_logp(apply(some, method="logits"), gold), part * step, axis=1)
 
-    parts = -(-real.sum(1).max() // step)  # rows are filled from the left: beyond their longest there is nothing to score
-    return jax.lax.fori_loop(0, parts, of_part, jnp.zeros(targets.shape, jnp.float32))
+    return jax.lax.fori_loop(0, targets.shape[1] // step, of_part, jnp.zeros(targets.shape, jnp.float32))
 
 
 def gold_logp(logits: Float[Array, "B T V"], targets: Int[Array, "B T"]) -> Float[Array, "B T"]:
@@ -104,10 +102,7 @@ def gold_logp(logits: Float[Array, "B T V"], targets: Int[Array, "B T"]) -> Floa
 
 def _part_width(rows: int, width: int) -> int:
     """Decoder positions of each row whose logits are made together: a divisor of `width`."""
-    step = math.gcd(width, STEP)
-    while step % 2 == 0 and rows * step > LOGIT_POSITIONS:
-        step //= 2
-    return step
+    return max(step for step in range(1, width + 1) if width % step == 0 and (step == 1 or rows * step <= LOGIT_POSITIONS))
 
 
 def _collected(packed: PackedRows, logp: Float[Array, "B T"]) -> tuple[PackedRows, Float[np.ndarray, "segments"]]:

@@ -3,13 +3,13 @@
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from t0jax.cli.recipe import add_gin_arguments, run_of, run_text
+from t0jax.cli.continuous import follow
+from t0jax.cli.recipe import add_gin_arguments, run_beside, run_of, run_text
 from t0jax.cli.train import leave_others
 from t0jax.config import DataConfig, Run
 from t0jax.errors import InputError
@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from t0jax.cli.weights import OpenModel
     from t0jax.data.universe import PromptedTask
     from t0jax.data.vocabulary import Vocabulary
+    from t0jax.evaluation.score import Scorer
     from t0jax.rank import Origin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the command."""
     add_gin_arguments(parser)
+    parser.add_argument(
+        "--continuous",
+        action="store_true",
+        help="evaluate each checkpoint of CHECKPOINT_PATH, a MODEL_DIR, as it appears, into EVAL_OUTPUT_DIR/step_N",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,16 +42,31 @@ def run(arguments: argparse.Namespace) -> int:
     start_distributed({"recipe": run_text(described)})
     tasks = evaluated_tasks(described.data)
     _output_dir(described)
-    prepared = _prepare(described, tasks)
-    evaluation, show = (_rank, _print_ranked) if tasks[0].is_scored else (_generate, _print_generated)
+    is_ranked = tasks[0].is_scored
+    evaluation = _Evaluation(tasks, _Ranking() if is_ranked else _generate)
     try:
-        evaluation(prepared)
+        if arguments.continuous:
+            follow(described, evaluation)
+        else:
+            evaluation(described)
     except Exception as problem:
         leave_others(problem)
         raise
-    if jax.process_index() == 0:
-        show(described)
+    if jax.process_index() == 0 and not arguments.continuous:
+        (_print_ranked if is_ranked else _print_generated)(described)
     return 0
+
+
+@dataclass
+class _Evaluation:
+    """One mixture's evaluation, of one checkpoint after another."""
+
+    tasks: "Sequence[PromptedTask]"
+    evaluate: "Callable[[_Prepared], None]"
+
+    def __call__(self, described: Run) -> None:
+        """Write what the evaluation of the run's checkpoint finds."""
+        self.evaluate(_prepare(described, self.tasks))
 
 
 @dataclass(frozen=True)
@@ -103,15 +124,24 @@ def _prepare(described: Run, tasks: "Sequence[PromptedTask]") -> _Prepared:
     return _Prepared(described, opened, vocabulary, Path(str(cached.data.cache_dir)), *without_missing(cached, tasks))
 
 
-def _rank(prepared: _Prepared) -> None:
-    """Score all choices, and write scores.jsonl and results.json."""
-    from t0jax.data.feed import rank_examples
-    from t0jax.evaluation.engine import evaluate
-    from t0jax.evaluation.score import Scorer
+@dataclass
+class _Ranking:
+    """Scores all choices and writes scores.jsonl and results.json. A second checkpoint finds the programs compiled."""
 
-    scorer = Scorer(prepared.opened.model, prepared.opened.params, **prepared.shape)
-    examples, output_dir = prepared.examples(rank_examples), _output_dir(prepared.described)
-    evaluate(scorer, examples, origins_of(prepared.tasks), output_dir, about=prepared.about)
+    scorer: "Scorer | None" = None
+
+    def __call__(self, prepared: _Prepared) -> None:
+        """Score with the weights of the checkpoint that is open."""
+        from t0jax.data.feed import rank_examples
+        from t0jax.evaluation.engine import evaluate
+        from t0jax.evaluation.score import Scorer
+
+        if self.scorer is None:
+            self.scorer = Scorer(prepared.opened.model, prepared.opened.params, **prepared.shape)
+        self.scorer.params = prepared.opened.params
+        examples, output_dir = prepared.examples(rank_examples), _output_dir(prepared.described)
+        evaluate(self.scorer, examples, origins_of(prepared.tasks), output_dir, about=prepared.about)
+        self.scorer.params = None  # there may be no room for two checkpoints
 
 
 def _generate(prepared: _Prepared) -> None:
@@ -174,19 +204,12 @@ def trained_datasets(checkpoint: str | None, scored: "Sequence[PromptedTask]") -
     """Those of the scored datasets that a checkpoint was trained on, as its recipe says; none where it has none."""
     from etils import epath
 
-    from t0jax.checkpoints.passport import recipe_of
-    from t0jax.cli.recipe import read_run
     from t0jax.data.held_out import trained_on
     from t0jax.data.universe import tasks_of
 
-    recipe = None if checkpoint is None else recipe_of(epath.Path(checkpoint))
-    if recipe is None:
-        return []
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".gin") as config:
-            config.write(recipe)
-            config.flush()
-            trained = [task for task in tasks_of(read_run([config.name]).data) if not task.is_scored]
+        recipe = None if checkpoint is None else run_beside(epath.Path(checkpoint))
+        trained = [] if recipe is None else [task for task in tasks_of(recipe.data) if not task.is_scored]
     except InputError as error:  # tables of another machine
         print(f"t0jax: what {checkpoint} was trained on cannot be told: {error}", file=sys.stderr)
         return []

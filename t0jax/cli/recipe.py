@@ -4,16 +4,20 @@ import argparse
 import ast
 import dataclasses
 import re
+import tempfile
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from t0jax.checked import Checked
 from t0jax.config import SECTIONS, Run
 from t0jax.errors import InputError, did_you_mean
 from t0jax.street import gin_folder
+
+if TYPE_CHECKING:
+    from etils import epath
 
 MACROS: Mapping[str, tuple[tuple[str, str], ...]] = {
     name: tuple(tuple(field.split(".")) for field in fields.split())  # type: ignore[misc]
@@ -96,6 +100,19 @@ def read_run(
         raise InputError(_explain(str(error), gin_files)) from error
     finally:
         gin.clear_config()
+
+
+def run_beside(checkpoint: "epath.Path") -> Run | None:
+    """The Run that a checkpoint is of, as its own recipe says; None where it has none."""
+    from t0jax.checkpoints.passport import recipe_of
+
+    recipe = recipe_of(checkpoint)
+    if recipe is None:
+        return None
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".gin") as config:
+        config.write(recipe)
+        config.flush()
+        return read_run([config.name])
 
 
 def run_text(run: Run) -> str:

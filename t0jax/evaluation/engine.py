@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from t0jax import rank
 from t0jax.batch import EOS_ID, RankExample
 from t0jax.errors import InputError
-from t0jax.evaluation.journal import Journal, check_same
+from t0jax.evaluation.journal import WHAT, Journal, check_same
 from t0jax.evaluation.progress import progress
 from t0jax.evaluation.rows import PackedRows
 from t0jax.evaluation.score import Scorer, deal
@@ -44,13 +45,16 @@ def evaluate(
     """
     if not examples:
         raise InputError("There is nothing to evaluate: no row of the split renders with answer choices under these tasks.")
-    about = {**about, "examples_sha256": _digest(examples)}
+    about = {**about, "examples_sha256": _digest(examples), "weights_checksum": scorer.checksum()}
     journal, finished = Journal(output_dir, about, _machine(scorer)), {}
 
     def begin() -> None:
         check_place(output_dir)
         finished.update(_finished(output_dir, about))
         journal.resume()
+        if finished:
+            print(f"t0jax: {output_dir} has these scores already", file=sys.stderr)
+            journal.remove()
 
     on_first_host("begin the scores", begin)
     if (done := from_first_host(-1 if finished else len(journal.done))) < 0:
@@ -98,8 +102,10 @@ def _finished(output_dir: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         results = json.loads((output_dir / RESULTS).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
+    if not isinstance(results, dict):
+        return {}
     check_same(output_dir, results, about)
-    is_whole = "examples_sha256" in results and (output_dir / SCORES).exists()
+    is_whole = results.keys() >= set(WHAT) and (output_dir / SCORES).exists()  # earlier versions said less
     return results if is_whole else {}
 
 

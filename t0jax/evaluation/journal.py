@@ -14,19 +14,12 @@ from t0jax.errors import InputError
 JOURNAL = "scores.journal"
 """Beside the scores until they are whole: a line of JSON that says of what, then the log-probabilities of each batch."""
 
-WHAT = ("mixture", "split", "checkpoint", "step", "examples_sha256")
+WHAT = ("mixture", "split", "checkpoint", "step", "examples_sha256", "weights_checksum")
 """What two evaluations with the same scores have in common, besides the recipe."""
 _PLACES = ("CACHE_DIR", "CHECKPOINT_PATH", "DATA_DIR", "EVAL_OUTPUT_DIR", "HUB_LOCK", "MODEL_DIR", "P3_DIR", "SOURCES")
-_OTHERS = (
-    "TFDS_DATA_DIR",
-    "USE_CACHED_TASKS",
-    "VOCABULARY",
-    "TRAIN_STEPS",
-    "TrainConfig.",
-    "OptimizerConfig.",
-    "DecodeConfig.",
-)
-_APART = _PLACES + _OTHERS
+_TEXTS = ("TFDS_DATA_DIR", "USE_CACHED_TASKS", "VOCABULARY")
+_OTHERS = ("DecodeConfig.", "OptimizerConfig.", "TRAIN_STEPS", "TrainConfig.")
+_APART = _PLACES + _TEXTS + _OTHERS
 """Lines of a recipe that say where things lie, or how others are done: the scores are the same."""
 
 Sums = Float[np.ndarray, "segments"]

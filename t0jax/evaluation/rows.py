@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from t0jax.batch import PAD_ID, RankExample, decoder_inputs
 from t0jax.errors import InputError
-from t0jax.evaluation.layout import by_length, pack, round_up, row_length, widths
+from t0jax.evaluation.layout import batch_rows, by_length, pack, round_up, row_length, widths
 
 Owner = tuple[int, int]
 """Number of the example in the list that is scored, and of its choice."""
@@ -100,8 +100,7 @@ def packed_batches(sources: Sequence[Source], row_tokens: int, tokens: int, mult
         widest = round_up(max(length, *(len(choice) for source in group for choice in source.choices)))
         parts = [part for source in group for part in _split(source, widest)]
         rows = sorted(pack(parts, length, widest), key=_width)  # rows of a batch alike: what none needs is not computed
-        batches = -(-len(rows) // max(1, tokens // length))
-        size = round_up(-(-len(rows) // batches), multiple_of)
+        size = batch_rows(len(rows), tokens // length, multiple_of)
         chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
         for chunk, width in zip(chunks, widths([_width(chunk[-1]) for chunk in chunks]), strict=True):
             yield _arrays(chunk, size, length, width)

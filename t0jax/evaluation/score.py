@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from t0jax.batch import RankExample
 from t0jax.evaluation.rows import PackedRows, distinct_sources, packed_batches
@@ -47,6 +47,10 @@ class Scorer:
             deal(packed, sums, scores)
         return scores
 
+    def checksum(self) -> str:
+        """Of the weights' bits: the same however they lie on devices."""
+        return f"{int(jax.jit(bits_sum)(self.params)):08x}"
+
     def batches(self, examples: Sequence[RankExample]) -> Iterator[PackedRows]:
         """The packed batches that scoring `examples` runs: the same ones whenever they are asked for."""
         return packed_batches(distinct_sources(examples, self.lengths), self.lengths["inputs"], self.tokens, self.ways)
@@ -69,6 +73,15 @@ class Scorer:
         return {
             name: jax.make_array_from_callback(array.shape, self._sharding, array.__getitem__) for name, array in batch.items()
         }
+
+
+def bits_sum(params: Any) -> UInt32[Array, ""]:
+    """The sum of all float32 bits, modulo 2^32: exact in any order."""
+    total = jnp.uint32(0)
+    for leaf in jax.tree.leaves(params):
+        bits = jax.lax.bitcast_convert_type(leaf.astype(jnp.float32), jnp.uint32)
+        total = total * jnp.uint32(31) + bits.sum(dtype=jnp.uint32)
+    return total
 
 
 def token_logp(model: T5, params: Any, batch: Mapping[str, Int[Array, "B X"]]) -> Float[Array, "B T"]:

@@ -57,3 +57,12 @@ def test_widths_hold_what_each_batch_needs_and_are_few() -> None:
     assert 2 <= len(set(found)) <= 12
     assert sum(found) < 1.2 * sum(needs)
     assert layout.widths([5, 9, 30]) == [32] * 3  # too few batches for another shape
+
+
+def test_a_batch_has_the_rows_that_leave_its_last_one_fullest() -> None:
+    assert layout.batch_rows(57, 8, 1) == 6  # 60 rows in all, where eight a batch are 64
+    assert layout.batch_rows(64, 8, 1) == 8
+    assert layout.batch_rows(1, 8, 1) == 1
+    for rows, most, ways in ((57, 8, 4), (3, 1, 8), (1000, 100, 16), (5, 0, 1), (9, 12, 8), (9, 9, 8)):
+        size = layout.batch_rows(rows, most, ways)
+        assert size > 0 and size % ways == 0 and size <= max(most, ways)

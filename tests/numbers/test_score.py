@@ -125,6 +125,14 @@ def test_scores_over_eight_devices_equal_one_device(params, sizes):
     assert_same(scorer(placed, mesh=mesh, model=model).score(examples), scorer(params).score(examples))
 
 
+def test_the_checksum_of_weights_is_the_same_on_eight_devices_and_another_for_one_weight(params):
+    placed = jax.device_put(params, sharding_of(make_mesh(MeshConfig(data=2, fsdp=2, tensor=2)), logical_axes(CONFIG)))
+    assert scorer(placed).checksum() == scorer(params).checksum()
+    leaf = params["decoder"]["logits_dense"]["kernel"]
+    other = {**params, "decoder": {**params["decoder"], "logits_dense": {"kernel": leaf.at[0, 0].add(1e-3)}}}
+    assert scorer(other).checksum() != scorer(params).checksum()
+
+
 def test_equal_choices_score_exactly_alike(params):
     random = np.random.default_rng(3)
     one = np.append(random.integers(3, 64, 4), EOS_ID)

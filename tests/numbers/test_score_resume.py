@@ -151,6 +151,7 @@ def test_only_what_is_missing_is_scored_and_nothing_when_all_is(scorer, tmp_path
     ran.clear()
     assert evaluate(scorer, examples(), ORIGINS, tmp_path / "e", about=ABOUT) == json.loads(json.dumps(results))
     assert not ran
+    assert capsys.readouterr().err == f"t0jax: {tmp_path / 'e'} has these scores already\n"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,13 @@ def test_scores_of_another_evaluation_are_refused(scorer, tmp_path, monkeypatch,
     with pytest.raises(InputError, match=message):
         evaluate(scorer, examples(seed=0 if change else 1), ORIGINS, tmp_path, about={**ABOUT, **change})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_scores_of_other_weights_under_the_same_name_are_refused(scorer, tmp_path, monkeypatch) -> None:
+    evaluate(scorer, examples(), ORIGINS, tmp_path, about=ABOUT)
+    monkeypatch.setattr(scorer, "params", jax.tree.map(lambda leaf: leaf * np.float32(1.001), scorer.params))
+    with pytest.raises(InputError, match="its weights_checksum is"):
+        evaluate(scorer, examples(), ORIGINS, tmp_path, about=ABOUT)
 
 
 def test_where_things_lie_makes_no_other_evaluation(scorer, tmp_path, monkeypatch) -> None:

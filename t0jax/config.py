@@ -195,6 +195,9 @@ class TrainConfig(Checked):
     profile_steps: tuple[int, ...] = ()
     """The first and the last step of a profile in MODEL_DIR/profile, as (101, 105); none: no profile."""
 
+    wandb_project: str | None = None
+    """Write the lines of the log also to this project of Weights & Biases."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_positive("microbatches", "checkpoint_period", "stats_period")

@@ -39,6 +39,7 @@ MACROS: Mapping[str, tuple[tuple[str, str], ...]] = {
         "MIXTURE_OR_TASK_NAME": "data.mixture_or_task_name",
         "MODEL_DIR": "train.model_dir",
         "NAN_RESTORES": "train.nan_restores",
+        "WANDB_PROJECT": "train.wandb_project",
         "NUM_EXAMPLES": "data.num_examples",
         "P3_DIR": "data.p3_dir",
         "RANDOM_SEED": "train.random_seed data.shuffle_seed",

@@ -71,6 +71,7 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
     from t0jax.data.held_out import check_held_out
     from t0jax.data.universe import tasks_of
     from t0jax.report.evaluation import incomplete
+    from t0jax.training.goodput import process_start
     from t0jax.training.loop import train
     from t0jax.training.start import with_absolute_steps
 
@@ -96,6 +97,6 @@ def run_training(described: Run, hooks: "Sequence[Hook]" = ()) -> "State":
     try:
         without = (f"# Without {task}: {' '.join(reason.split())}\n" for task, reason in missing.items())
         text = run_text(described) + "".join(without)
-        return train(prepared, feed, config_text=text, hooks=hooks)
+        return train(prepared, feed, config_text=text, hooks=hooks, started=process_start())
     finally:
         feed.close()

@@ -10,6 +10,7 @@ import jax
 from jax.sharding import Mesh
 
 from t0jax.errors import InputError
+from t0jax.training.goodput import Goodput
 from t0jax.training.log import Log, Window
 from t0jax.training.step import Metrics, State, Step
 from t0jax.training.throughput import Load, Stopwatch, peak_flops
@@ -29,8 +30,8 @@ class NotFinite(InputError):
 class Journal:
     """Follows one run and writes a line every `period` steps."""
 
-    def __init__(self, log: Log, mesh: Mesh, *, period: int, window: Window) -> None:
-        self.window = window
+    def __init__(self, log: Log, mesh: Mesh, *, period: int, window: Window, goodput: Goodput) -> None:
+        self.window, self.goodput = window, goodput
         self.log, self._period = log, period
         self._peak, self._devices = peak_flops(mesh.devices.flat[0].device_kind), mesh.size
         self._stopwatch = Stopwatch()
@@ -51,7 +52,8 @@ class Journal:
             if shapes in self._compiled:
                 return call(state, batch, key)
             self._compiled.add(shapes)
-            with self.pause():
+            self.goodput.end_startup()
+            with self.pause("compile"):
                 began = time.perf_counter()
                 result = call(state, batch, key)
             rows, targets = batch["decoder_segment_ids"].shape
@@ -79,10 +81,10 @@ class Journal:
         self.log.forget_after(step)
 
     @contextmanager
-    def pause(self) -> Iterator[None]:
-        """Catch up; what happens inside does not count as training time."""
+    def pause(self, cause: str) -> Iterator[None]:
+        """Catch up; what happens inside does not count as training time, and is written down under one of goodput's causes."""
         self.catch_up()
-        with self._stopwatch.hold():
+        with self._stopwatch.hold(), self.goodput.spend(cause):
             yield
 
     def close(self, step: int) -> None:
@@ -113,4 +115,4 @@ class Journal:
             "seconds_per_step": 1.0 / rates["steps"] if rates else None,
             "mfu": achieved / (peak * self._devices) if achieved and peak else None,
         }
-        self.log.write(number, {**self.window.means(), "learning_rate": self._learning_rate, **timing})
+        self.log.write(number, {**self.window.means(), "learning_rate": self._learning_rate, **timing, **self.goodput.values()})

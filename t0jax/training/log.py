@@ -13,6 +13,7 @@ from tensorboardX import SummaryWriter
 
 from t0jax.errors import InputError
 from t0jax.training.throughput import Load
+from t0jax.training.weights_and_biases import Tracker
 
 Values = Mapping[str, float | None]
 
@@ -57,6 +58,7 @@ class Log:
 
     def __init__(self, model_dir: epath.PathLike, *, step: int, last_step: int, is_silent: bool = False) -> None:
         self._is_silent = is_silent
+        self.tracker: Tracker | None = None
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
         if is_silent:
@@ -103,6 +105,8 @@ class Log:
         for name, value in values.items():
             if value is not None:
                 self._board.add_scalar(f"train/{name}", value, step)
+        if self.tracker is not None:
+            self.tracker.write(step, values)
         self.advance(step)
         self.say(_line(step, values))
 
@@ -166,5 +170,6 @@ def _line(step: int, values: Values) -> str:
         ("fill", f"{number('encoder_fill', '.0f', 100)}%/{number('decoder_fill', '.0f', 100)}%"),
         ("s/step", number("seconds_per_step", ".3f")),
         ("MFU", number("mfu", ".1%")),
+        ("goodput", number("goodput", ".1%")),
     ]
     return f"step {step}  " + "  ".join(f"{name} {value}" for name, value in parts)

@@ -1,5 +1,6 @@
 """The training loop: it owns files, clocks and signals. Saving and hooks see the state before the step."""
 
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from t0jax.checkpoints.orbax import Checkpoints
 from t0jax.config import Run
 from t0jax.errors import InputError
 from t0jax.mesh import check_hosts, make_mesh, place_batch
+from t0jax.training.goodput import Goodput
 from t0jax.training.interruption import Interruption, Stopped
 from t0jax.training.journal import Journal, NotFinite
 from t0jax.training.log import Log, Window
@@ -23,7 +25,9 @@ from t0jax.training.profile import Profile
 from t0jax.training.start import begin, describe, saved_part, texts_beside, with_absolute_steps
 from t0jax.training.step import State, Step, make_step
 from t0jax.training.throughput import Load, load_of
+from t0jax.training.weights_and_biases import Tracker
 
+_GOODPUT = "goodput"
 _RESTORES = "nan_restores"
 _AHEAD = 2  # batches that lie on the devices before their step
 
@@ -49,11 +53,12 @@ class _Supply:
     position: dict[str, Any]
 
 
-def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ()) -> State:
+def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = (), started: float | None = None) -> State:
     """Train until step `train.train_steps` and return the state; resumes where MODEL_DIR has a checkpoint.
 
-    `config_text` is saved as config.gin. An InputError for a run that cannot begin, a disk that is full, or a loss that is
-    no number; `Stopped` after a SIGTERM or SIGINT, once the state is saved.
+    `config_text` is saved as config.gin; start-up counts from `started` in seconds since the epoch (default: now). An
+    InputError for a run that cannot begin, a disk that is full, or a loss that is no number; `Stopped` after a SIGTERM or
+    SIGINT, once the state is saved.
     """
     run = with_absolute_steps(run)
     settings, mesh = run.train, make_mesh(run.mesh)
@@ -71,8 +76,12 @@ def train(run: Run, feed: Feed, *, config_text: str, hooks: Sequence[Hook] = ())
             feed.seek(position["data"])
         is_silent = jax.process_index() > 0
         log = stack.enter_context(Log(settings.model_dir, step=step, last_step=last_step, is_silent=is_silent))
+        if settings.wandb_project is not None and not is_silent:
+            log.tracker = stack.enter_context(Tracker(settings.wandb_project, settings.model_dir, config_text))
         log.say(describe(run, step, is_resumed=bool(position)))
-        journal = Journal(log, mesh, period=settings.stats_period, window=Window(position.get("window")))
+        goodput = Goodput(position.get(_GOODPUT), started=time.time() if started is None else started)
+        window = Window(position.get("window"))
+        journal = Journal(log, mesh, period=settings.stats_period, window=window, goodput=goodput)
         take_step = journal.report_compilation(make_step(run.model, run.optimizer, settings, mesh))
         profile = stack.enter_context(Profile(settings.profile_steps, settings.model_dir, log))
         gone_back = position.get(_RESTORES, 0)
@@ -118,7 +127,7 @@ class _Way:
                 self.checkpoints.wait()
                 raise Stopped(step, self.interruption.received)
             for hook in (hook for hook in self.hooks if hook.is_due(step, is_last)):
-                with self.journal.pause():
+                with self.journal.pause("hooks"):
                     hook.call(step, state)
             if is_last:
                 break
@@ -133,9 +142,11 @@ class _Way:
 
     def save(self, step: int, state: State) -> None:
         """Begin to save the state, and all that a run which goes on from it must know."""
-        with self.journal.pause():
+        with self.journal.pause("save"):
             gone_back = {_RESTORES: self.restores} if self.restores else {}
-            place = {"data": self.place, "window": dict(self.journal.window.sums), **gone_back}
+            # Hosts must agree on all but dicts, and their clocks do not: the first one's counts.
+            goodput = {_GOODPUT: self.journal.goodput.saved()} if jax.process_index() == 0 else {}
+            place = {"data": self.place, "window": dict(self.journal.window.sums), **goodput, **gone_back}
             self.checkpoints.save(step, saved_part(self.run, state), place, self.texts)
             self.saved = step
 
@@ -155,6 +166,8 @@ class _Way:
         self.saved = int(state.step)
         self.feed.seek(self.place)
         self.journal.go_back(self.saved, Window(position.get("window")))
+        if _GOODPUT in position:
+            self.journal.goodput.go_back(position[_GOODPUT])
         self.journal.log.say(
             f"{problem.what} in step {problem.step}: went back to step {self.saved}, the batches of steps {self.saved + 1} to "
             f"{problem.step} are passed over ({self.restores} of at most {limit} times)."

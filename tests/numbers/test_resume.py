@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from tiny_run import tiny_run
+from tiny_run import tiny_run, untimed
 
 from t0jax.checkpoints import whole
 from t0jax.checkpoints.orbax import Checkpoints
@@ -79,9 +79,7 @@ def restored(folder: pathlib.Path) -> tuple[State, dict[str, Any]]:
 
 def said(folder: pathlib.Path) -> list[dict[str, Any]]:
     """The lines of the log, without what the clock says."""
-    timed = {"tokens_per_second", "examples_per_second", "seconds_per_step", "mfu"}
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in timed} for line in lines]
+    return [untimed(json.loads(line)) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_killed_run_resumed_equals_an_uninterrupted_one(tmp_path: pathlib.Path) -> None:

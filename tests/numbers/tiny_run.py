@@ -55,3 +55,9 @@ def tiny_run(model_dir: Any, *, model: ModelConfig = MODEL, data: Mapping[str, A
         train=TrainConfig(model_dir=str(model_dir), **settings),
         evaluate=EvalConfig(),
     )
+
+
+def untimed(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the log without what the clock says."""
+    timed = {"tokens_per_second", "examples_per_second", "mfu", "goodput"}
+    return {name: value for name, value in line.items() if name not in timed and not name.startswith("seconds_")}
